@@ -1,0 +1,29 @@
+//! PID 1 of an agent's container. `main.rs` is the order of events; the modules here are its parts.
+
+pub mod boot;
+pub mod ca;
+pub mod child;
+pub mod conntrack;
+pub mod control;
+pub mod ctl;
+pub mod enter;
+pub mod events;
+pub mod exit_code;
+pub mod fence;
+pub mod health;
+pub mod log;
+pub mod netfilter;
+pub mod netlink;
+pub mod nflog;
+pub mod nft;
+pub mod privileges;
+pub mod reaper;
+pub mod resolv;
+pub mod route;
+pub mod shutdown;
+pub mod signals;
+pub mod sockdiag;
+pub mod state;
+pub mod supervise;
+pub mod supervisor;
+pub mod sys;

@@ -1,0 +1,1 @@
+//! The fake internet and what the end-to-end tests share.

@@ -1,0 +1,239 @@
+//! The boot config: what the host writes for init before the container starts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::enforcement::Enforcement;
+use crate::names::Name;
+
+/// The version of the boot config's form. Init refuses any other.
+pub const VERSION: u32 = 1;
+
+/// The state that a container starts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BootState {
+    /// The firewall is on: the default.
+    #[default]
+    Enforcing,
+    /// The project's settings say that the firewall is off.
+    Disabled,
+}
+
+/// `/run/clawker/host/boot.json`. An unknown field is an error: it could have narrowed something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootConfig {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The project's name, for messages.
+    pub project: Name,
+    /// The agent's name, for messages.
+    pub agent: Name,
+    /// The state to start in.
+    #[serde(default)]
+    pub state: BootState,
+    /// What the enforcing state lets through.
+    pub enforcement: Enforcement,
+    /// SHA-256 of the control secret, in hex.
+    pub secret_sha256: String,
+    /// What to run, and as whom.
+    pub run: Run,
+    /// PEM certificates that the agent must trust besides the image's own; empty when there are none.
+    #[serde(default)]
+    pub extra_ca_pem: String,
+    /// Bounds that the host chose.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What the agent may know of its policy; init writes it where `clawker-init why` finds it.
+    #[serde(default)]
+    pub summary: Vec<SummaryRule>,
+}
+
+/// What init runs as the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The agent's uid; never 0.
+    pub uid: u32,
+    /// The agent's gid; never 0.
+    pub gid: u32,
+    /// Program and arguments; never empty.
+    pub command: Vec<String>,
+    /// Variables set for the agent on top of the container's own.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// The container has a terminal.
+    #[serde(default)]
+    pub tty: bool,
+    /// Give the agent a session of its own with the terminal as its controlling one (a shell wants that).
+    #[serde(default)]
+    pub session: bool,
+}
+
+/// Bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The longest bypass, in seconds.
+    #[serde(default = "Limits::default_bypass_max")]
+    pub bypass_max_seconds: u64,
+    /// From the first TERM or INT to KILL, in milliseconds; below Docker's 10 s.
+    #[serde(default = "Limits::default_grace")]
+    pub grace_millis: u64,
+    /// The event log's size at which the older half goes, in bytes.
+    #[serde(default = "Limits::default_events")]
+    pub events_max_bytes: u64,
+}
+
+impl Limits {
+    fn default_bypass_max() -> u64 {
+        3_600
+    }
+    fn default_grace() -> u64 {
+        8_000
+    }
+    fn default_events() -> u64 {
+        1 << 20
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bypass_max_seconds: Self::default_bypass_max(),
+            grace_millis: Self::default_grace(),
+            events_max_bytes: Self::default_events(),
+        }
+    }
+}
+
+/// One line of the policy as the agent may read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SummaryRule {
+    /// The name, wildcard, address or range.
+    pub dst: String,
+    /// `tls`, `http`, `ssh` or `tcp`.
+    pub proto: String,
+    /// The port or range, as text.
+    pub port: String,
+    /// `allow` or `deny`.
+    pub action: String,
+}
+
+/// Why a boot config can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidBoot {
+    /// Not JSON, or not of this form.
+    #[error("Boot config is not valid")]
+    Form(#[from] serde_json::Error),
+    /// Written for another version.
+    #[error("Boot config has version {0}, this init knows {VERSION}: rebuild the agent or update clawker")]
+    Version(u32),
+    /// A value that must never be.
+    #[error("Boot config: {0}")]
+    Value(&'static str),
+}
+
+impl BootConfig {
+    /// Reads a boot config and checks every value that could weaken the fence.
+    ///
+    /// # Errors
+    /// [`InvalidBoot`]: the container must not start its agent then.
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidBoot> {
+        /// The version is looked at first, so that a newer form is named as such.
+        #[derive(Deserialize)]
+        struct Versioned {
+            v: u32,
+        }
+        let Versioned { v } = serde_json::from_slice(bytes)?;
+        if v != VERSION {
+            return Err(InvalidBoot::Version(v));
+        }
+        let config: Self = serde_json::from_slice(bytes)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), InvalidBoot> {
+        let run = &self.run;
+        let checks = [
+            (run.uid == 0 || run.gid == 0, "the agent must not be uid or gid 0"),
+            (run.uid == u32::MAX || run.gid == u32::MAX, "uid or gid out of range"),
+            (run.command.first().is_none_or(String::is_empty), "run.command is empty"),
+            (run.command.iter().any(|arg| arg.contains('\0')), "run.command holds a NUL"),
+            (
+                run.env.iter().any(|(key, value)| {
+                    key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')
+                }),
+                "run.env holds a name or value that can't be set",
+            ),
+            (
+                self.secret_sha256.len() != 64
+                    || !self.secret_sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),
+                "secret_sha256 is not 64 hex digits",
+            ),
+            (
+                self.enforcement.dns_port == 0 || self.enforcement.open_dns_port == 0,
+                "a DNS port is 0",
+            ),
+            (
+                self.enforcement.envoy.is_loopback()
+                    || self.enforcement.envoy.is_unspecified()
+                    || self.enforcement.coredns.is_loopback()
+                    || self.enforcement.coredns.is_unspecified(),
+                "the address of Envoy or CoreDNS is not one of a container",
+            ),
+        ];
+        match checks.iter().find(|(wrong, _)| *wrong) {
+            Some((_, what)) => Err(InvalidBoot::Value(what)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(changes: &[(&str, &str)]) -> String {
+        let mut text = format!(
+            r#"{{"v":1,"project":"p","agent":"dev","enforcement":{{"generation":1,"envoy":"172.20.0.2",
+            "coredns":"172.20.0.3","dns_port":5301,"open_dns_port":5300}},"secret_sha256":"{}",
+            "run":{{"uid":1001,"gid":1001,"command":["true"]}}}}"#,
+            "0".repeat(64)
+        );
+        for (from, to) in changes {
+            text = text.replace(from, to);
+        }
+        text
+    }
+
+    #[test]
+    fn the_smallest_config_enforces() {
+        let config = BootConfig::parse(text(&[]).as_bytes()).unwrap();
+        assert_eq!(config.state, BootState::Enforcing);
+        assert_eq!(config.limits.bypass_max_seconds, 3600);
+    }
+
+    #[test]
+    fn what_would_weaken_the_fence_is_refused() {
+        for change in [
+            ("\"uid\":1001", "\"uid\":0"),
+            ("\"gid\":1001", "\"gid\":0"),
+            ("[\"true\"]", "[]"),
+            ("[\"true\"]", "[\"a\\u0000b\"]"),
+            ("172.20.0.2", "127.0.0.1"),
+            ("\"v\":1", "\"v\":2"),
+            ("\"v\":1", "\"v\":1,\"unknown\":true"),
+            ("\"000", "\"xyz"),
+            ("dev", "de v"),
+        ] {
+            assert!(BootConfig::parse(text(&[change]).as_bytes()).is_err(), "{change:?}");
+        }
+        assert!(BootConfig::parse(b"").is_err());
+        assert!(BootConfig::parse(b"{}").is_err());
+    }
+}

@@ -1,0 +1,279 @@
+//! The control socket's messages: one JSON object a line each way.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::enforcement::Enforcement;
+use crate::event::{Count, Event, RefusalClass};
+
+/// The protocol's version.
+pub const VERSION: u32 = 1;
+/// The longest request line, in bytes, newline included. A policy of 10,000 services fits.
+pub const MAX_LINE: usize = 4 << 20;
+/// The longest line of any request but `policy`, in bytes.
+pub const MAX_SHORT_LINE: usize = 64 << 10;
+
+/// A request's envelope, read before its operation, so that each mistake has its own error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`VERSION`].
+    pub v: u32,
+    /// Chosen by the client, comes back in the answer.
+    pub id: u64,
+    /// The per-agent secret.
+    #[serde(default)]
+    pub secret: String,
+    /// What to do.
+    #[serde(flatten)]
+    pub op: Op,
+}
+
+/// An operation. The tag in JSON is `op`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    /// Answers [`Status`].
+    Status,
+    /// Turns the firewall on.
+    Enable,
+    /// Turns the firewall off until `enable` or a restart.
+    Disable,
+    /// Opens a window; a second one replaces the first.
+    Bypass {
+        /// Its length in seconds, 1 to the boot config's bound.
+        seconds: u64,
+    },
+    /// Ends a bypass, and only a bypass.
+    BypassStop,
+    /// Swaps what the enforcing state lets through.
+    Policy {
+        /// The new one.
+        enforcement: Box<Enforcement>,
+        /// What the agent may know of it.
+        #[serde(default)]
+        summary: Vec<crate::boot::SummaryRule>,
+    },
+    /// Streams events: after the answer, one [`Event`] a line until either side closes.
+    Events,
+    /// Answers [`Versions`].
+    Version,
+}
+
+impl Op {
+    /// Every operation's name.
+    pub const NAMES: [&str; 8] =
+        ["status", "enable", "disable", "bypass", "bypass_stop", "policy", "events", "version"];
+}
+
+/// Why a request was refused. The text in JSON is snake case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// Not JSON, or not an object of the right form.
+    BadRequest,
+    /// `v` is not [`VERSION`].
+    BadVersion,
+    /// No such operation.
+    UnknownOp,
+    /// A number outside its bounds.
+    OutOfRange,
+    /// The line is longer than allowed.
+    TooLong,
+    /// The request took too long to arrive.
+    Timeout,
+    /// Too many clients.
+    Busy,
+    /// The peer or its secret is not accepted.
+    Forbidden,
+    /// `bypass_stop` with no bypass running.
+    NotInBypass,
+    /// The kernel refused the change; what was in force still is.
+    Failed,
+}
+
+/// An error's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlError {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
+
+/// An answer: `{"id":7,"ok":true,"result":{...}}` or `{"id":7,"ok":false,"error":{...}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// The request's id; 0 where it could not be read.
+    pub id: u64,
+    /// Whether it was done.
+    pub ok: bool,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<serde_json::Value>,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ControlError>,
+}
+
+/// The three states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateName {
+    /// The rules decide.
+    Enforcing,
+    /// All egress passes until a deadline.
+    Bypass,
+    /// All egress passes.
+    Disabled,
+}
+
+impl StateName {
+    /// The name used in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforcing => "enforcing",
+            Self::Bypass => "bypass",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl std::fmt::Display for StateName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The answer to `status`, and to every operation that changes the state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The state.
+    pub state: StateName,
+    /// When it began: milliseconds since 1970, UTC.
+    pub since: u64,
+    /// Milliseconds left of a bypass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypass_left_millis: Option<u64>,
+    /// The enforced policy's generation.
+    pub generation: u64,
+    /// SHA-256 of the enforced policy, first 16 hex digits.
+    pub policy_hash: String,
+    /// What was refused, by class.
+    #[serde(default)]
+    pub refused: BTreeMap<RefusalClass, Count>,
+    /// How often our tables had to be put back.
+    #[serde(default)]
+    pub heals: u64,
+    /// The last refusals, newest last.
+    #[serde(default)]
+    pub last_denials: Vec<Event>,
+    /// The agent's pid, while it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_pid: Option<i32>,
+    /// Versions.
+    pub versions: Versions,
+}
+
+/// What is running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// clawker-init's.
+    pub init: String,
+    /// The control protocol's.
+    pub protocol: u32,
+    /// The kernel's release.
+    #[serde(default)]
+    pub kernel: String,
+}
+
+impl Response {
+    /// An answer that it was done.
+    pub fn done(id: u64, result: serde_json::Value) -> Self {
+        Self { id, ok: true, result: Some(result), error: None }
+    }
+
+    /// An answer that it was not.
+    pub fn refused(id: u64, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { id, ok: false, result: None, error: Some(ControlError { code, message: message.into() }) }
+    }
+}
+
+/// Reads one request line, naming each mistake. On an error the answer to send comes back.
+///
+/// # Errors
+/// The [`Response`] that says what is wrong.
+pub fn parse_request(line: &[u8]) -> Result<Request, Box<Response>> {
+    let refuse = |id, code, message: String| Err(Box::new(Response::refused(id, code, message)));
+    let value: serde_json::Value = match serde_json::from_slice(line) {
+        Ok(value) => value,
+        Err(error) => return refuse(0, ErrorCode::BadRequest, format!("not JSON: {error}")),
+    };
+    let Some(object) = value.as_object() else {
+        return refuse(0, ErrorCode::BadRequest, "a request is a JSON object".to_owned());
+    };
+    let Some(id) = object.get("id").and_then(serde_json::Value::as_u64) else {
+        return refuse(0, ErrorCode::BadRequest, "\"id\" must be a whole number".to_owned());
+    };
+    match object.get("v").and_then(serde_json::Value::as_u64) {
+        Some(v) if v == u64::from(VERSION) => {}
+        _ => return refuse(id, ErrorCode::BadVersion, format!("\"v\" must be {VERSION}")),
+    }
+    let Some(op) = object.get("op").and_then(serde_json::Value::as_str) else {
+        return refuse(id, ErrorCode::BadRequest, "\"op\" must be a text".to_owned());
+    };
+    if !Op::NAMES.contains(&op) {
+        let shown: String = op.chars().take(40).flat_map(char::escape_default).collect();
+        let known = Op::NAMES.join(", ");
+        return refuse(id, ErrorCode::UnknownOp, format!("unknown operation \"{shown}\"; known: {known}"));
+    }
+    if op == "bypass" && !object.get("seconds").is_some_and(serde_json::Value::is_u64) {
+        return refuse(id, ErrorCode::OutOfRange, "\"seconds\" must be a whole number above 0".to_owned());
+    }
+    serde_json::from_value(value)
+        .or_else(|error| refuse(id, ErrorCode::BadRequest, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(line: &str) -> ErrorCode {
+        parse_request(line.as_bytes()).unwrap_err().error.unwrap().code
+    }
+
+    #[test]
+    fn a_request_reads_and_unknown_fields_are_ignored() {
+        let line = br#"{"v":1,"id":7,"op":"bypass","seconds":30,"secret":"s","later":true}"#;
+        let request = parse_request(line).unwrap();
+        assert_eq!(request.op, Op::Bypass { seconds: 30 });
+        assert_eq!((request.id, request.secret.as_str()), (7, "s"));
+    }
+
+    #[test]
+    fn each_mistake_has_its_own_error() {
+        assert_eq!(code("garbage"), ErrorCode::BadRequest);
+        assert_eq!(code("[]"), ErrorCode::BadRequest);
+        assert_eq!(code(r#"{"v":1,"op":"status"}"#), ErrorCode::BadRequest);
+        assert_eq!(code(r#"{"v":2,"id":1,"op":"status"}"#), ErrorCode::BadVersion);
+        assert_eq!(code(r#"{"v":1,"id":1,"op":"explode"}"#), ErrorCode::UnknownOp);
+        assert_eq!(code(r#"{"v":1,"id":1,"op":"bypass","seconds":-1}"#), ErrorCode::OutOfRange);
+        assert_eq!(code(r#"{"v":1,"id":1,"op":"bypass","seconds":1e99}"#), ErrorCode::OutOfRange);
+        assert_eq!(code(r#"{"v":1,"id":1,"op":"bypass"}"#), ErrorCode::OutOfRange);
+    }
+
+    #[test]
+    fn every_named_operation_parses() {
+        for name in Op::NAMES {
+            let extra = match name {
+                "bypass" => r#","seconds":1"#,
+                "policy" => {
+                    r#","enforcement":{"generation":1,"envoy":"172.20.0.2","coredns":"172.20.0.3","dns_port":1,"open_dns_port":2}"#
+                }
+                _ => "",
+            };
+            let line = format!(r#"{{"v":1,"id":1,"op":"{name}"{extra}}}"#);
+            assert!(parse_request(line.as_bytes()).is_ok(), "{name}");
+        }
+    }
+}

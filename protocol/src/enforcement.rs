@@ -1,0 +1,155 @@
+//! What init enforces: addresses, ports and where each leads. The policy's names are gone by here; only what
+//! a packet shows is left. It says nothing of how it is enforced.
+
+use std::net::Ipv4Addr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+/// A closed range of ports, written in JSON as `[first, last]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "(u16, u16)", into = "(u16, u16)")]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// One port.
+    pub fn single(port: u16) -> Self {
+        Self { first: port, last: port }
+    }
+
+    /// `first` to `last`; `None` when they are the wrong way round or `first` is 0.
+    pub fn new(first: u16, last: u16) -> Option<Self> {
+        (first > 0 && first <= last).then_some(Self { first, last })
+    }
+
+    /// The lowest port.
+    pub fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The highest port.
+    pub fn last(self) -> u16 {
+        self.last
+    }
+
+    /// Whether `port` lies in it.
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+}
+
+impl TryFrom<(u16, u16)> for PortRange {
+    type Error = String;
+    fn try_from((first, last): (u16, u16)) -> Result<Self, Self::Error> {
+        Self::new(first, last).ok_or_else(|| format!("{first}-{last} is not a port range"))
+    }
+}
+
+impl From<PortRange> for (u16, u16) {
+    fn from(range: PortRange) -> Self {
+        (range.first, range.last)
+    }
+}
+
+/// The transport protocols that a rule can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP: used for published ports only; no rule opens UDP egress.
+    Udp,
+}
+
+/// A virtual address and port that lead to an Envoy listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// The name's virtual address.
+    pub address: Ipv4Addr,
+    /// The port that the agent dials.
+    pub port: u16,
+    /// The Envoy listener's port.
+    pub listener: u16,
+}
+
+/// Ports that lead to an Envoy listener whatever the address: it judges by SNI or Host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortRoute {
+    /// The ports that the agent dials.
+    pub ports: PortRange,
+    /// The Envoy listener's port.
+    pub listener: u16,
+}
+
+/// An address range that the policy lists by number: reached directly, without Envoy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Direct {
+    /// The destination.
+    pub net: IpNet,
+    /// The ports (TCP only).
+    pub ports: PortRange,
+}
+
+/// A published port: inbound flows that the host declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// The port inside the container.
+    pub port: u16,
+}
+
+/// Everything that the enforcing state lets through, and where it leads. An empty one lets nothing through
+/// but loopback and DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enforcement {
+    /// Counts up with each change of the policy; shown in `status`.
+    pub generation: u64,
+    /// Envoy's address.
+    pub envoy: Ipv4Addr,
+    /// CoreDNS's address.
+    pub coredns: Ipv4Addr,
+    /// CoreDNS's port for this policy.
+    pub dns_port: u16,
+    /// CoreDNS's open forwarder, reachable only in bypass and disabled.
+    pub open_dns_port: u16,
+    /// Virtual addresses.
+    #[serde(default)]
+    pub services: Vec<Service>,
+    /// Ports judged by SNI or Host.
+    #[serde(default)]
+    pub port_routes: Vec<PortRoute>,
+    /// Listed addresses and ranges.
+    #[serde(default)]
+    pub direct: Vec<Direct>,
+    /// Published ports.
+    #[serde(default)]
+    pub published: Vec<Published>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_the_wrong_way_round_is_refused() {
+        assert!(serde_json::from_str::<PortRange>("[5,4]").is_err());
+        assert!(serde_json::from_str::<PortRange>("[0,4]").is_err());
+        assert_eq!(serde_json::from_str::<PortRange>("[4,5]").ok(), PortRange::new(4, 5));
+    }
+
+    #[test]
+    fn an_unknown_field_is_an_error_so_that_nothing_that_narrows_is_lost() {
+        let text = r#"{"generation":1,"envoy":"172.20.0.2","coredns":"172.20.0.3","dns_port":5301,
+                       "open_dns_port":5300,"deny":[]}"#;
+        assert!(serde_json::from_str::<Enforcement>(text).is_err());
+    }
+}
