@@ -1,0 +1,149 @@
+//! Each move between the states, on a fence that can be made to fail.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use clawker_protocol::event::{Count, RefusalClass};
+
+use super::*;
+
+#[derive(Default, Clone)]
+struct Recorder {
+    calls: Rc<RefCell<Vec<String>>>,
+    fence_fails: Rc<Cell<bool>>,
+    resolver_fails: Rc<Cell<bool>>,
+}
+
+impl Recorder {
+    fn fence(&self, call: String) -> Result<(), FenceError> {
+        if self.fence_fails.get() {
+            return Err(FenceError("Kernel said no".into()));
+        }
+        self.calls.borrow_mut().push(call);
+        Ok(())
+    }
+    fn last(&self) -> String {
+        self.calls.borrow().last().cloned().unwrap_or_default()
+    }
+}
+
+impl Fence for Recorder {
+    fn set_opening(&mut self, opening: Opening) -> Result<(), FenceError> {
+        self.fence(format!("{opening:?}"))
+    }
+    fn swap(&mut self, enforcement: &Enforcement) -> Result<(), FenceError> {
+        self.fence(format!("swap {}", enforcement.generation))
+    }
+    fn refused(&mut self) -> Result<BTreeMap<RefusalClass, Count>, FenceError> {
+        Ok(BTreeMap::new())
+    }
+}
+
+impl Resolver for Recorder {
+    fn point(&self, opening: Opening, _coredns: Ipv4Addr) -> Result<(), String> {
+        if self.resolver_fails.get() && opening != Opening::Closed {
+            return Err("can't write resolv.conf".into());
+        }
+        Ok(())
+    }
+}
+
+fn enforcement(generation: u64) -> Enforcement {
+    Enforcement {
+        generation,
+        envoy: Ipv4Addr::new(172, 20, 0, 2),
+        coredns: Ipv4Addr::new(172, 20, 0, 3),
+        dns_port: 5301,
+        open_dns_port: 5300,
+        services: vec![],
+        port_routes: vec![],
+        direct: vec![],
+        published: vec![],
+    }
+}
+
+fn machine() -> (Machine<Recorder, Recorder>, Recorder) {
+    let recorder = Recorder::default();
+    let machine =
+        Machine::new(recorder.clone(), recorder.clone(), enforcement(5), BootState::Enforcing, 3600);
+    (machine, recorder)
+}
+
+const fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_bypass_ends_at_its_deadline_and_not_before() {
+    let (mut machine, recorder) = machine();
+    machine.bypass(at(100), 30).unwrap();
+    assert_eq!((machine.state(), machine.deadline()), (StateName::Bypass, Some(at(130))));
+    assert_eq!(machine.tick(at(129)).unwrap(), None);
+    assert_eq!(machine.tick(at(130)).unwrap().unwrap().cause, "deadline");
+    assert_eq!((machine.state(), machine.deadline()), (StateName::Enforcing, None));
+    assert_eq!(recorder.last(), "Closed");
+}
+
+#[test]
+fn a_second_bypass_replaces_the_first() {
+    let (mut machine, _) = machine();
+    machine.bypass(at(100), 30).unwrap();
+    machine.bypass(at(110), 5).unwrap();
+    assert_eq!(machine.deadline(), Some(at(115)));
+}
+
+#[test]
+fn disable_during_a_bypass_has_no_deadline_and_stop_does_not_end_it() {
+    let (mut machine, _) = machine();
+    machine.bypass(at(100), 30).unwrap();
+    machine.disable(at(101)).unwrap();
+    assert_eq!(machine.deadline(), None);
+    assert_eq!(machine.bypass_stop(at(102)).unwrap_err().code, ErrorCode::NotInBypass);
+    assert_eq!(machine.state(), StateName::Disabled);
+    machine.enable(at(103), "enable").unwrap();
+    assert_eq!(machine.state(), StateName::Enforcing);
+}
+
+#[test]
+fn lengths_out_of_bounds_change_nothing() {
+    let (mut machine, recorder) = machine();
+    for seconds in [0, 3601, u64::MAX] {
+        assert_eq!(machine.bypass(at(1), seconds).unwrap_err().code, ErrorCode::OutOfRange);
+    }
+    assert_eq!(machine.state(), StateName::Enforcing);
+    assert!(recorder.calls.borrow().is_empty());
+}
+
+#[test]
+fn when_the_resolver_can_t_be_pointed_the_fence_shuts_again() {
+    let (mut machine, recorder) = machine();
+    recorder.resolver_fails.set(true);
+    assert_eq!(machine.disable(at(1)).unwrap_err().code, ErrorCode::Failed);
+    assert_eq!(machine.state(), StateName::Enforcing);
+    assert_eq!(recorder.last(), "Closed");
+}
+
+#[test]
+fn a_close_that_the_kernel_refuses_is_tried_again_until_it_obeys() {
+    let (mut machine, recorder) = machine();
+    machine.disable(at(1)).unwrap();
+    recorder.fence_fails.set(true);
+    assert!(machine.enable(at(2), "enable").is_err());
+    assert_eq!((machine.state(), machine.deadline()), (StateName::Disabled, Some(at(3))));
+    assert!(machine.tick(at(3)).is_err());
+    recorder.fence_fails.set(false);
+    machine.tick(at(4)).unwrap().unwrap();
+    assert_eq!(machine.state(), StateName::Enforcing);
+}
+
+#[test]
+fn an_older_policy_never_replaces_a_newer_one() {
+    let (mut machine, recorder) = machine();
+    assert!(machine.swap(enforcement(4)).is_err());
+    machine.swap(enforcement(6)).unwrap();
+    assert_eq!(recorder.last(), "swap 6");
+    recorder.fence_fails.set(true);
+    assert!(machine.swap(enforcement(7)).is_err());
+    assert_eq!(machine.enforcement().generation, 6);
+}
