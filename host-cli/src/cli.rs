@@ -1,0 +1,264 @@
+//! What can be typed: one definition from which parsing, help and completions come. It never does anything.
+
+mod firewall;
+mod run;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use firewall::{
+    AddArgs, BypassArgs, DownArgs, Firewall, ListArgs, LogArgs, ReloadArgs, RemoveArgs, StatusArgs,
+    ToggleArgs, UpArgs,
+};
+pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
+
+/// The help's width, in columns.
+const WIDTH: usize = 98;
+
+const EXAMPLES: &str = "\
+Examples:
+  clawker run                              Claude Code in this folder, behind the firewall
+  clawker run --image alpine -- sh         any image, any command
+  clawker firewall add .example.com        open one more site to this project's agents
+  clawker firewall bypass 30s --agent dev  open everything for half a minute
+  clawker doctor                           what is wrong here, and the command that mends it";
+
+/// Runs coding agents in containers that can reach only what you list.
+#[derive(Debug, Parser)]
+#[command(name = "clawker", version, max_term_width = WIDTH, after_help = EXAMPLES)]
+#[command(disable_help_subcommand = true, propagate_version = false)]
+pub struct Cli {
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print no notes and no progress
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the agent image ready
+    Build(BuildArgs),
+    /// Create an agent's container, start it and attach
+    Run(Box<RunArgs>),
+    /// List agents
+    Ps(PsArgs),
+    /// Print what an agent's container wrote
+    Logs(LogsArgs),
+    /// Attach to a running agent
+    Attach(AttachArgs),
+    /// Run a command beside the agent, as the agent's user and behind the same fence
+    Exec(Box<ExecArgs>),
+    /// Open a shell beside the agent
+    Shell(ShellArgs),
+    /// Stop agents
+    Stop(StopArgs),
+    /// Start stopped agents
+    Start(StartArgs),
+    /// Remove agents
+    Rm(RmArgs),
+    /// The firewall: its stack, its rules, and one agent's switch
+    #[command(subcommand)]
+    Firewall(Firewall),
+    /// Check kernel, Docker, images, stack and state
+    Doctor,
+    /// Print versions
+    Version,
+}
+
+impl Command {
+    /// Whether the exit code is that of a program in the container, so that ours is 125.
+    pub fn returns_program_code(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Exec(_) | Self::Shell(_) | Self::Attach(_))
+    }
+}
+
+/// Names one agent.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AgentArg {
+    /// The agent [default: the project's only one, else dev]
+    #[arg(long = "agent", value_name = "NAME")]
+    pub agent: Option<String>,
+}
+
+/// Names one agent, in either way.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OneAgent {
+    /// The agent [default: the project's only one, else dev]
+    #[arg(value_name = "NAME", conflicts_with = "agent")]
+    pub name: Option<String>,
+    /// The same, as an option
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+}
+
+impl OneAgent {
+    /// The name that was given.
+    pub fn given(&self) -> Option<&str> {
+        self.name.as_deref().or(self.agent.as_deref())
+    }
+}
+
+/// Names several agents.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SomeAgents {
+    /// The agents [default: the project's only one, else dev]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// The same, as an option
+    #[arg(long = "agent", value_name = "NAME")]
+    pub agents: Vec<String>,
+}
+
+impl SomeAgents {
+    /// What was given; one `None` when nothing was.
+    pub fn given(&self) -> Vec<Option<&str>> {
+        let given: Vec<_> = self.names.iter().chain(&self.agents).map(|name| Some(name.as_str())).collect();
+        if given.is_empty() { vec![None] } else { given }
+    }
+}
+
+/// `clawker ps`
+#[derive(Debug, Args)]
+pub struct PsArgs {
+    /// Stopped agents too
+    #[arg(short, long)]
+    pub all: bool,
+}
+
+/// `clawker logs`
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Which agent.
+    #[command(flatten)]
+    pub agent: OneAgent,
+    /// Go on as more is written
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only the last N lines
+    #[arg(short = 'n', long, value_name = "N")]
+    pub tail: Option<u32>,
+    /// Begin each line with its time
+    #[arg(short, long)]
+    pub timestamps: bool,
+}
+
+/// `clawker attach`
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// Which agent.
+    #[command(flatten)]
+    pub agent: OneAgent,
+    /// Keys that detach
+    #[arg(long, value_name = "KEYS", default_value = DETACH_KEYS)]
+    pub detach_keys: String,
+    /// Send nothing of standard input
+    #[arg(long)]
+    pub no_stdin: bool,
+}
+
+/// Docker's own detach keys.
+pub const DETACH_KEYS: &str = "ctrl-p,ctrl-q";
+
+/// `clawker stop`
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Which agents.
+    #[command(flatten)]
+    pub agents: SomeAgents,
+    /// Seconds until it is killed
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 10)]
+    pub time: i32,
+}
+
+/// `clawker start`
+#[derive(Debug, Args)]
+#[command(after_help = "An agent starts behind the firewall, whatever it was before it stopped.")]
+pub struct StartArgs {
+    /// Which agents.
+    #[command(flatten)]
+    pub agents: SomeAgents,
+    /// Attach after the start
+    #[arg(short, long)]
+    pub attach: bool,
+    /// Accept what the project's configuration widens
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `clawker rm`
+#[derive(Debug, Args)]
+pub struct RmArgs {
+    /// Which agents.
+    #[command(flatten)]
+    pub agents: SomeAgents,
+    /// Running ones too
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn every_command(command: &clap::Command, path: &str, each: &mut dyn FnMut(&str, clap::Command)) {
+        each(path, command.clone());
+        for sub in command.get_subcommands() {
+            every_command(sub, &format!("{path} {}", sub.get_name()), each);
+        }
+    }
+
+    #[test]
+    fn definitions_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_into_98_columns() {
+        let mut command = Cli::command();
+        command.build();
+        every_command(&command, "clawker", &mut |path, mut command| {
+            for line in command.render_long_help().to_string().lines() {
+                assert!(line.chars().count() <= WIDTH, "{path}: {line}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_toggles_read_word_for_word() {
+        for line in [
+            "clawker firewall disable --agent dev",
+            "clawker firewall enable --agent dev",
+            "clawker firewall bypass 30s --agent dev",
+            "clawker firewall bypass --stop --agent dev",
+            "clawker firewall disable dev",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in [
+            "clawker firewall bypass soon --agent dev",
+            "clawker firewall bypass 30s --stop --agent dev",
+            "clawker stop --time x",
+        ] {
+            assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_dashes_is_the_program_s() {
+        let cli =
+            Cli::try_parse_from(["clawker", "run", "--agent", "a", "--", "ls", "--json", "-q"]).unwrap();
+        let Command::Run(args) = cli.command else { panic!("not run") };
+        assert_eq!(args.command, ["ls", "--json", "-q"]);
+        assert!(!cli.json && !cli.quiet);
+        let cli = Cli::try_parse_from(["clawker", "exec", "dev", "ls", "-l"]).unwrap();
+        let Command::Exec(args) = cli.command else { panic!("not exec") };
+        assert_eq!(args.words, ["dev", "ls", "-l"]);
+    }
+}

@@ -1,0 +1,152 @@
+//! The firewall's verbs.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::OneAgent;
+
+/// `clawker firewall …`
+#[derive(Debug, Subcommand)]
+pub enum Firewall {
+    /// Start Envoy and CoreDNS
+    Up(UpArgs),
+    /// Stop Envoy and CoreDNS
+    Down(DownArgs),
+    /// Show the stack's health
+    Status(StatusArgs),
+    /// List this project's rules
+    List(ListArgs),
+    /// Open a destination to this project's agents
+    Add(AddArgs),
+    /// Take back what add opened
+    Remove(RemoveArgs),
+    /// Take .clawker.yaml and settings.yaml anew
+    Reload(ReloadArgs),
+    /// Turn one agent's firewall on
+    Enable(ToggleArgs),
+    /// Turn one agent's firewall off until enable or a restart
+    Disable(ToggleArgs),
+    /// Open everything to one agent for a while
+    Bypass(BypassArgs),
+    /// Show what was refused and let through
+    Log(LogArgs),
+}
+
+/// `clawker firewall up`
+#[derive(Debug, Args)]
+pub struct UpArgs {}
+
+/// `clawker firewall down`
+#[derive(Debug, Args)]
+pub struct DownArgs {}
+
+/// `clawker firewall status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {}
+
+/// `clawker firewall list`
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only what holds for this agent
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+}
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  clawker firewall add example.com                       TLS on 443
+  clawker firewall add .example.com                      it and every name below it
+  clawker firewall add example.com --proto ssh           port 22
+  clawker firewall add 10.1.2.0/24 --proto tcp --port 5432";
+
+/// `clawker firewall add`
+#[derive(Debug, Args)]
+#[command(after_help = ADD_EXAMPLES)]
+pub struct AddArgs {
+    /// Name, .name (it and all below), address or range
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// tls, http, ssh or tcp
+    #[arg(long, value_name = "PROTO", default_value = "tls")]
+    pub proto: String,
+    /// Port, or a range like 9000-9100 [default: by protocol]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<String>,
+    /// Only for this agent
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+}
+
+/// `clawker firewall remove`
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// As it was added
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// As it was added
+    #[arg(long, value_name = "PROTO", default_value = "tls")]
+    pub proto: String,
+    /// As it was added
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<String>,
+    /// As it was added
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+}
+
+/// `clawker firewall reload`
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    /// Accept what the project's configuration widens
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `clawker firewall enable|disable`
+#[derive(Debug, Args)]
+pub struct ToggleArgs {
+    /// Which agent.
+    #[command(flatten)]
+    pub agent: OneAgent,
+}
+
+const BYPASS_EXAMPLES: &str = "\
+Examples:
+  clawker firewall bypass 30s --agent dev            counts down; ^C ends it early
+  clawker firewall bypass 10m --agent dev --detach   returns at once
+  clawker firewall bypass --stop --agent dev         ends it
+
+The window ends by itself, whatever becomes of this command. A second one replaces the first.";
+
+/// `clawker firewall bypass`
+#[derive(Debug, Args)]
+#[command(after_help = BYPASS_EXAMPLES)]
+pub struct BypassArgs {
+    /// How long, like 30s or 10m [default: firewall.bypass_default of settings.yaml]
+    #[arg(value_name = "DURATION", value_parser = clawker_protocol::duration::parse, conflicts_with = "stop")]
+    pub duration: Option<Duration>,
+    /// Which agent [default: the project's only one, else dev]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// End it now
+    #[arg(long)]
+    pub stop: bool,
+    /// Don't wait for its end
+    #[arg(short, long, conflicts_with = "stop")]
+    pub detach: bool,
+}
+
+/// `clawker firewall log`
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Only this agent's
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Only what was refused
+    #[arg(long)]
+    pub denied: bool,
+    /// Only the last N lines
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
+    pub tail: usize,
+}

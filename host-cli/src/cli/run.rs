@@ -1,0 +1,133 @@
+//! The verbs that put a program into a container.
+
+use clap::{Args, ValueEnum};
+
+use super::{DETACH_KEYS, OneAgent};
+
+/// How the project reaches the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Mode {
+    /// The folder itself, writable.
+    #[default]
+    Bind,
+}
+
+/// `clawker build`
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Accept what the project's configuration widens
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  clawker run                                    Claude Code as agent dev
+  clawker run --agent api --detach               another agent, in the background
+  clawker run --rm --image python:3 -- python3   any image; gone when it ends
+  clawker run -p 8080:80 -e DEBUG=1              a published port, a variable
+
+Detach with ctrl-p ctrl-q; come back with clawker attach.";
+
+/// `clawker run`
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// The new agent's name [default: dev]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// The image [default: build.image of .clawker.yaml, else clawker's own]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// How the project reaches the container
+    #[arg(long, value_enum, default_value_t)]
+    pub mode: Mode,
+    /// Memory limit, like 512m or 4g
+    #[arg(short, long, value_name = "SIZE", value_parser = crate::limits::memory)]
+    pub memory: Option<i64>,
+    /// Processors, like 2 or 1.5
+    #[arg(long, value_name = "N", value_parser = crate::limits::cpus)]
+    pub cpus: Option<i64>,
+    /// A variable; without =VALUE it is taken from here
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Publish a port: [[HOST_IP:]HOST_PORT:]PORT[/udp]
+    #[arg(short, long, value_name = "PORT", value_parser = crate::publish::parse)]
+    pub publish: Vec<crate::publish::Publish>,
+    /// Run in the background and print the container's name
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Remove the agent when it ends
+    #[arg(long)]
+    pub rm: bool,
+    /// Keep standard input open [on when this is a terminal]
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the program a terminal [on when this is one]
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Keys that detach
+    #[arg(long, value_name = "KEYS", default_value = DETACH_KEYS)]
+    pub detach_keys: String,
+    /// Accept what the project's configuration widens
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Program and arguments [default: the image's, claude in clawker's own]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+const EXEC_EXAMPLES: &str = "\
+Examples:
+  clawker exec dev ls -l
+  clawker exec --agent dev -- ls -l
+  echo hello | clawker exec -i dev cat
+
+The first word is the agent unless --agent names it.";
+
+/// `clawker exec`
+#[derive(Debug, Args)]
+#[command(after_help = EXEC_EXAMPLES)]
+pub struct ExecArgs {
+    /// The agent, when it isn't the first word
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Keep standard input open [on when this is a terminal]
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the program a terminal [on when this is one]
+    #[arg(short, long)]
+    pub tty: bool,
+    /// A variable; without =VALUE it is taken from here
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// The folder to start in
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// Keys that detach
+    #[arg(long, value_name = "KEYS", default_value = DETACH_KEYS)]
+    pub detach_keys: String,
+    /// Agent, program and arguments
+    #[arg(
+        value_name = "[NAME] COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true
+    )]
+    pub words: Vec<String>,
+}
+
+/// `clawker shell`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The shell is the agent's user, fenced as the agent is. --root gives a root shell for\n\
+                        debugging; it can't change the network's rules, and `clawker-init ctl status` works there."
+)]
+pub struct ShellArgs {
+    /// Which agent.
+    #[command(flatten)]
+    pub agent: OneAgent,
+    /// As root, for debugging
+    #[arg(long)]
+    pub root: bool,
+}
