@@ -160,8 +160,12 @@ mod tests {
 
     #[test]
     fn what_the_host_set_wins_and_the_secret_never_reaches_the_agent() {
-        let account =
-            Account { name: "claude".into(), home: "/home/claude".into(), shell: String::new(), groups: vec![] };
+        let account = Account {
+            name: "claude".into(),
+            home: "/home/claude".into(),
+            shell: String::new(),
+            groups: vec![],
+        };
         let inherited = [("HOME", "/root"), ("CLAWKER_CONTROL_SECRET", "x"), ("PATH", "/bin")];
         let set = BTreeMap::from([("CURL_CA_BUNDLE".to_owned(), "/mine".to_owned())]);
         let environment = environment(

@@ -36,7 +36,8 @@ pub fn operation(args: &[String], stdin: &mut dyn Read) -> Result<Op, String> {
         ["policy"] => {
             let mut text = String::new();
             stdin.read_to_string(&mut text).map_err(|error| error.to_string())?;
-            let tagged = text.trim_start().strip_prefix('{').map(|rest| format!("{{\"op\":\"policy\",{rest}"));
+            let tagged =
+                text.trim_start().strip_prefix('{').map(|rest| format!("{{\"op\":\"policy\",{rest}"));
             tagged
                 .ok_or_else(|| "the policy on standard input is not a JSON object".to_owned())
                 .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))

@@ -18,18 +18,17 @@ pub struct Account {
 /// Looks a uid up in the image.
 pub fn account(uid: u32) -> Account {
     let read = |path: &str| std::fs::read(path).map(|b| String::from_utf8_lossy(&b).into_owned());
-    let (passwd, group) =
-        (read("/etc/passwd").unwrap_or_default(), read("/etc/group").unwrap_or_default());
+    let (passwd, group) = (read("/etc/passwd").unwrap_or_default(), read("/etc/group").unwrap_or_default());
     let fallback = if Path::new("/tmp").is_dir() { "/tmp" } else { "/" };
     account_in(&passwd, &group, uid, fallback)
 }
 
 fn account_in(passwd: &str, group: &str, uid: u32, fallback_home: &str) -> Account {
-    let line = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|fields| {
-        match fields.as_slice() {
-            [name, _, id, _, _, home, shell] if id.parse() == Ok(uid) => Some((*name, *home, *shell)),
-            _ => None,
-        }
+    let line = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|fields| match fields
+        .as_slice()
+    {
+        [name, _, id, _, _, home, shell] if id.parse() == Ok(uid) => Some((*name, *home, *shell)),
+        _ => None,
     });
     let Some((name, home, shell)) = line else {
         return Account {
@@ -40,7 +39,12 @@ fn account_in(passwd: &str, group: &str, uid: u32, fallback_home: &str) -> Accou
         };
     };
     let home = if home.is_empty() { fallback_home } else { home };
-    Account { name: name.to_owned(), home: home.to_owned(), shell: shell.to_owned(), groups: groups_of(group, name) }
+    Account {
+        name: name.to_owned(),
+        home: home.to_owned(),
+        shell: shell.to_owned(),
+        groups: groups_of(group, name),
+    }
 }
 
 /// Gid 0 is never handed on: an image that puts its user into root's group must not widen what it may write.
@@ -65,8 +69,10 @@ fn groups_of(group: &str, name: &str) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nbroken\nclaude:x:1001:1001:,,,:/home/claude:/bin/bash\nbare:x:5:5:::\n";
-    const GROUP: &str = "root:x:0:claude\naudio:x:29:claude,other\nvideo:x:44:claude\nother:x:50:notclaude\nbad\n";
+    const PASSWD: &str =
+        "root:x:0:0::/root:/bin/sh\nbroken\nclaude:x:1001:1001:,,,:/home/claude:/bin/bash\nbare:x:5:5:::\n";
+    const GROUP: &str =
+        "root:x:0:claude\naudio:x:29:claude,other\nvideo:x:44:claude\nother:x:50:notclaude\nbad\n";
 
     #[test]
     fn the_image_names_home_and_groups_but_never_roots() {

@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn search_and_options_are_kept_and_name_servers_replaced() {
-        let original = "# Generated\nnameserver 1.2.3.4\nsearch corp.example\n\toptions ndots:0\nnameserver ::1\n";
+        let original =
+            "# Generated\nnameserver 1.2.3.4\nsearch corp.example\n\toptions ndots:0\nnameserver ::1\n";
         assert_eq!(
             rewrite(original, &[COREDNS]),
             "nameserver 172.20.0.3\nsearch corp.example\n\toptions ndots:0\n"

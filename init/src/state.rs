@@ -203,9 +203,10 @@ impl<F: Fence, R: Resolver> Machine<F, R> {
     }
 
     fn point(&self, opening: Opening) -> Result<(), Refused> {
-        self.resolver
-            .point(opening, self.enforcement.coredns)
-            .map_err(|why| Refused { code: ErrorCode::Failed, message: format!("the firewall is on, but {why}") })
+        self.resolver.point(opening, self.enforcement.coredns).map_err(|why| Refused {
+            code: ErrorCode::Failed,
+            message: format!("the firewall is on, but {why}"),
+        })
     }
 }
 

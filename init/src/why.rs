@@ -91,7 +91,8 @@ pub fn command(args: &[String]) -> u8 {
         }
     };
     let shown: String = host.chars().flat_map(char::escape_debug).collect();
-    let rule_text = |rule: &SummaryRule| format!("{} {} {} port {}", rule.action, rule.proto, rule.dst, rule.port);
+    let rule_text =
+        |rule: &SummaryRule| format!("{} {} {} port {}", rule.action, rule.proto, rule.dst, rule.port);
     let ask = "This is the owner's policy, not a fault: ask the user, who can run on the host";
     let flag = port.filter(|port| *port != 443).map(|port| format!(" --port {port}")).unwrap_or_default();
     match look_up(&rules, host, port) {

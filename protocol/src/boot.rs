@@ -165,9 +165,9 @@ impl BootConfig {
             (run.command.first().is_none_or(String::is_empty), "run.command is empty"),
             (run.command.iter().any(|arg| arg.contains('\0')), "run.command holds a NUL"),
             (
-                run.env.iter().any(|(key, value)| {
-                    key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')
-                }),
+                run.env
+                    .iter()
+                    .any(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')),
                 "run.env holds a name or value that can't be set",
             ),
             (
@@ -175,10 +175,7 @@ impl BootConfig {
                     || !self.secret_sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),
                 "secret_sha256 is not 64 hex digits",
             ),
-            (
-                self.enforcement.dns_port == 0 || self.enforcement.open_dns_port == 0,
-                "a DNS port is 0",
-            ),
+            (self.enforcement.dns_port == 0 || self.enforcement.open_dns_port == 0, "a DNS port is 0"),
             (
                 self.enforcement.envoy.is_loopback()
                     || self.enforcement.envoy.is_unspecified()

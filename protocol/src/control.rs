@@ -230,8 +230,7 @@ pub fn parse_request(line: &[u8]) -> Result<Request, Box<Response>> {
     if op == "bypass" && !object.get("seconds").is_some_and(serde_json::Value::is_u64) {
         return refuse(id, ErrorCode::OutOfRange, "\"seconds\" must be a whole number above 0".to_owned());
     }
-    serde_json::from_value(value)
-        .or_else(|error| refuse(id, ErrorCode::BadRequest, error.to_string()))
+    serde_json::from_value(value).or_else(|error| refuse(id, ErrorCode::BadRequest, error.to_string()))
 }
 
 #[cfg(test)]

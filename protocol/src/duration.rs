@@ -10,8 +10,7 @@ pub struct InvalidDuration {
 }
 
 /// Units from small to large, with their length in milliseconds.
-const UNITS: [(&str, u64); 5] =
-    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Parses one or more `<number><unit>` groups, each unit larger than the next: `1h30m`, never `30m1h`.
 ///

@@ -134,7 +134,8 @@ fn a_long_line_is_for_policies_only() {
     let mut rig = Rig::new("short");
     let mut client = rig.connect();
     let padding = "x".repeat(MAX_SHORT_LINE);
-    let text = format!("{{\"v\":1,\"id\":3,\"op\":\"status\",\"secret\":\"s3cret\",\"pad\":\"{padding}\"}}\n");
+    let text =
+        format!("{{\"v\":1,\"id\":3,\"op\":\"status\",\"secret\":\"s3cret\",\"pad\":\"{padding}\"}}\n");
     client.write_all(text.as_bytes()).unwrap();
     assert!(rig.turn().is_empty());
     assert_eq!(code(&client), ErrorCode::TooLong);
