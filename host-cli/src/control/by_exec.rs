@@ -7,7 +7,7 @@ use clawker_protocol::control::{Op, Request};
 use clawker_protocol::{duration, places};
 
 use super::ControlError;
-use crate::docker::{DockerError, Engine};
+use crate::docker::Engine;
 use crate::exec;
 use crate::store::AgentRecord;
 
@@ -30,7 +30,7 @@ pub fn exchange(record: &AgentRecord, line: Vec<u8>) -> Result<Vec<u8>, ControlE
 async fn exchange_async(record: &AgentRecord, line: &[u8]) -> Result<Vec<u8>, ControlError> {
     let agent = record.agent.to_string();
     let engine = Engine::connect(None).await?;
-    check_running(&engine, record).await?;
+    crate::ours::running(&engine, record).await?;
     let request: Request =
         serde_json::from_slice(line).map_err(|_| ControlError::Garbled { agent: agent.clone() })?;
     let (words, stdin) = arguments(&request.op);
@@ -40,29 +40,6 @@ async fn exchange_async(record: &AgentRecord, line: &[u8]) -> Result<Vec<u8>, Co
     let run = exec::Quiet { container: &record.container, command, env: vec![secret], stdin };
     let output = exec::quiet(&engine, run).await?;
     Ok(output.stdout)
-}
-
-/// Makes sure that the agent's container is there, is ours, and runs.
-///
-/// # Errors
-/// [`ControlError`] that says which is not so.
-pub async fn check_running(engine: &Engine, record: &AgentRecord) -> Result<(), ControlError> {
-    let agent = record.agent.to_string();
-    let found = engine.api.inspect_container(&record.container, None).await.map_err(DockerError::from);
-    let found = match found {
-        Ok(found) => found,
-        Err(error) if error.is_missing() => return Err(ControlError::Gone { agent }),
-        Err(error) => return Err(error.into()),
-    };
-    let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
-    if labels.get("clawker.id") != Some(&record.id) {
-        return Err(ControlError::NotOurs { container: record.container.clone(), agent });
-    }
-    if found.state.and_then(|state| state.running) == Some(true) {
-        Ok(())
-    } else {
-        Err(ControlError::NotRunning { agent })
-    }
 }
 
 /// `ctl`'s words for an operation, and what it reads.

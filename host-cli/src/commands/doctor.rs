@@ -1,0 +1,135 @@
+//! `clawker doctor`: runs the checks in order, prints each, and fails when one does.
+
+use crate::context::Context;
+use crate::docker::{DockerError, Engine};
+use crate::doctor::{Check, Verdict, docker, host, kernel};
+use crate::exit::{FAILED, OK, Outcome};
+use crate::{config, control, output, store};
+
+/// Runs the checks.
+///
+/// # Errors
+/// When stdout can't be written. What a check finds is its result, not an error.
+pub async fn run(ctx: &Context) -> Outcome {
+    let mut checks = vec![host::state(&ctx.paths), host::init(&ctx.paths), host::inotify(), host::forwarding()];
+    match engine(ctx).await {
+        Err(error) => {
+            checks.push(Check::fail("docker", error.to_string(), "systemctl start docker"));
+        }
+        Ok(engine) => checks.extend(behind(ctx, &engine).await),
+    }
+    checks.extend(agents(ctx));
+    if ctx.output.json {
+        ctx.output.value(&checks)?;
+    } else {
+        output::write_stdout(text(&checks, ctx.output.colour).as_bytes())?;
+    }
+    let failed = checks.iter().any(|check| check.verdict == Verdict::Fail);
+    Ok(if failed { FAILED } else { OK })
+}
+
+async fn engine(ctx: &Context) -> Result<Engine, DockerError> {
+    let setting = config::docker_host(&ctx.paths).ok().flatten();
+    Engine::connect(setting.as_deref()).await
+}
+
+/// What only a reachable engine can tell.
+async fn behind(ctx: &Context, engine: &Engine) -> Vec<Check> {
+    let info = match engine.api.info().await {
+        Ok(info) => info,
+        Err(error) => {
+            return vec![Check::fail("docker", DockerError::from(error).to_string(), "systemctl restart docker")];
+        }
+    };
+    let release = info.kernel_version.clone().unwrap_or_default();
+    let mut checks = vec![
+        docker::api(engine, &info),
+        docker::users(&info),
+        docker::cgroup(&info),
+        kernel::features(&release),
+        kernel::nf_tables(&release),
+    ];
+    checks.push(network(ctx, engine).await);
+    checks
+}
+
+async fn network(ctx: &Context, engine: &Engine) -> Check {
+    const NAME: &str = "network";
+    let network = ctx.paths.network();
+    match engine.api.inspect_network(&network, None).await.map_err(DockerError::from) {
+        Ok(found) => {
+            let owner = found.labels.unwrap_or_default().remove("clawker.owner");
+            let me = nix::unistd::geteuid().to_string();
+            match owner {
+                Some(owner) if owner == me => Check::ok(NAME, network),
+                Some(owner) => {
+                    Check::fail(NAME, format!("{network} belongs to uid {owner}"), "Set CLAWKER_INSTANCE to a name of your own")
+                }
+                None => Check::fail(
+                    NAME,
+                    format!("{network} is not clawker's"),
+                    format!("docker network rm {network}, then clawker firewall up"),
+                ),
+            }
+        }
+        Err(error) if error.is_missing() => {
+            Check::warn(NAME, format!("{network} does not exist yet"), "clawker firewall up")
+        }
+        Err(error) => Check::fail(NAME, error.to_string(), "systemctl restart docker"),
+    }
+}
+
+/// Whether each agent's init answers on its socket.
+fn agents(ctx: &Context) -> Vec<Check> {
+    const NAME: &str = "agents";
+    let records = match store::agents(&ctx.paths) {
+        Ok(records) => records,
+        Err(error) => return vec![Check::fail(NAME, error.to_string(), "clawker rm -f the agent that is named")],
+    };
+    let mut checks = Vec::new();
+    for record in &records {
+        let agent = format!("{}/{}", record.project, record.agent);
+        // Nobody listens where the agent is stopped: nothing to mend.
+        let socket = ctx.paths.agent_dir(&record.id).join("control.sock");
+        if !socket.exists() {
+            continue;
+        }
+        match control::quick_status(&ctx.paths, record) {
+            Ok(status) => checks.push(Check::ok(NAME, format!("{agent} answers: {}", status.state))),
+            Err(control::ControlError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::ConnectionRefused => {}
+            Err(error) => checks.push(Check::warn(NAME, error.to_string(), format!("clawker stop {}", record.agent))),
+        }
+    }
+    if checks.is_empty() { vec![Check::ok(NAME, format!("{} known, none running", records.len()))] } else { checks }
+}
+
+fn text(checks: &[Check], colour: bool) -> String {
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for check in checks {
+        let (before, after) = match (colour, check.verdict) {
+            (false, _) => ("", ""),
+            (true, Verdict::Ok) => ("\x1b[32m", "\x1b[0m"),
+            (true, Verdict::Warn) => ("\x1b[33m", "\x1b[0m"),
+            (true, Verdict::Fail) => ("\x1b[31m", "\x1b[0m"),
+        };
+        let seen = output::escape(&check.seen);
+        text.push_str(&format!("{before}{:<4}{after}  {:<width$}  {seen}\n", check.verdict.as_str(), check.name));
+        if let Some(mend) = &check.mend {
+            text.push_str(&format!("      {:<width$}  -> {}\n", "", output::escape(mend)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_shows_what_mends_it() {
+        let checks = [Check::ok("a", "fine"), Check::fail("long", "bad\u{1b}", "do it")];
+        assert_eq!(text(&checks, false), "ok    a     fine\nfail  long  bad\\u{1b}\n            -> do it\n");
+    }
+}

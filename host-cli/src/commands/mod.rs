@@ -1,0 +1,61 @@
+//! One file a verb. A verb that toggles an agent's firewall runs as it is; the others get a runtime.
+
+pub mod attach;
+pub mod build;
+pub mod doctor;
+pub mod exec;
+pub mod firewall;
+pub mod logs;
+pub mod ps;
+pub mod rm;
+pub mod run;
+pub mod shell;
+pub mod start;
+pub mod stop;
+pub mod version;
+
+use std::future::Future;
+
+use crate::cli::{Cli, Command};
+use crate::context::Context;
+use crate::exit::{Failure, Outcome};
+use crate::output::Output;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// [`Failure`]: what to tell the user.
+pub fn dispatch(cli: Cli) -> Outcome {
+    let output = Output::new(cli.json, cli.quiet);
+    if let Command::Version = cli.command {
+        return version::run(output);
+    }
+    let ctx = Context::from_env(output)?;
+    match cli.command {
+        Command::Firewall(command) => firewall::dispatch(&ctx, command),
+        Command::Build(args) => block_on(build::run(&ctx, &args)),
+        Command::Run(args) => block_on(run::run(&ctx, &args)),
+        Command::Ps(args) => block_on(ps::run(&ctx, &args)),
+        Command::Logs(args) => block_on(logs::run(&ctx, &args)),
+        Command::Attach(args) => block_on(attach::run(&ctx, &args)),
+        Command::Exec(args) => block_on(exec::run(&ctx, &args)),
+        Command::Shell(args) => block_on(shell::run(&ctx, &args)),
+        Command::Stop(args) => block_on(stop::run(&ctx, &args)),
+        Command::Start(args) => block_on(start::run(&ctx, &args)),
+        Command::Rm(args) => block_on(rm::run(&ctx, &args)),
+        Command::Doctor => block_on(doctor::run(&ctx)),
+        Command::Version => version::run(output),
+    }
+}
+
+/// Runs a command on one thread.
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("Can't start: {error}")))?;
+    let outcome = runtime.block_on(command);
+    // What still waits (a silent registry, say) must not hold the process.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,171 @@
+//! `clawker ps`: every agent of this user, its container's state and its firewall's.
+
+use std::collections::HashMap;
+
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::ListContainersOptions;
+use clawker_protocol::control::{StateName, Status};
+use clawker_protocol::event::EventKind;
+use serde::Serialize;
+
+use crate::cli::PsArgs;
+use crate::config;
+use crate::context::Context;
+use crate::docker::{DockerError, Engine};
+use crate::exit::{OK, Outcome};
+use crate::store::{self, AgentRecord};
+use crate::{control, output};
+
+/// One agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Row {
+    project: String,
+    agent: String,
+    container: String,
+    dir: String,
+    image: String,
+    address: String,
+    /// `running`, `exited`, …; `gone` without a container.
+    status: String,
+    /// `enforcing`, `bypass`, `disabled`; absent where init does not answer.
+    firewall: Option<String>,
+    bypass_left_millis: Option<u64>,
+    refused_packets: Option<u64>,
+    last_refusal: Option<String>,
+}
+
+/// Prints the list.
+///
+/// # Errors
+/// When Docker or the state can't be read.
+pub async fn run(ctx: &Context, args: &PsArgs) -> Outcome {
+    let records = store::agents(&ctx.paths)?;
+    let engine = Engine::connect(config::docker_host(&ctx.paths)?.as_deref()).await?;
+    let containers = containers(&engine).await?;
+    let mut rows: Vec<Row> = Vec::new();
+    for record in &records {
+        let status = containers.get(&record.id).map_or("gone", String::as_str);
+        let running = status == "running";
+        if running || args.all {
+            let control = if running { control::quick_status(&ctx.paths, record).ok() } else { None };
+            rows.push(row(record, status, control.as_ref()));
+        }
+    }
+    rows.sort_by(|a, b| (&a.project, &a.agent, &a.dir).cmp(&(&b.project, &b.agent, &b.dir)));
+    if ctx.output.json {
+        ctx.output.value(&rows)?;
+    } else {
+        output::write_stdout(output::table(&lines(&rows)).as_bytes())?;
+    }
+    Ok(OK)
+}
+
+/// Container states by agent id. Docker is asked once.
+async fn containers(engine: &Engine) -> Result<HashMap<String, String>, DockerError> {
+    let filters = HashMap::from([("label".to_owned(), vec!["clawker.role=agent".to_owned()])]);
+    let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+    let found = engine.api.list_containers(Some(options)).await?;
+    let pair = |container: ContainerSummary| {
+        let id = container.labels?.remove("clawker.id")?;
+        Some((id, container.state?.to_string()))
+    };
+    Ok(found.into_iter().filter_map(pair).collect())
+}
+
+fn row(record: &AgentRecord, status: &str, control: Option<&Status>) -> Row {
+    Row {
+        project: record.project.to_string(),
+        agent: record.agent.to_string(),
+        container: record.container.clone(),
+        dir: record.project_dir.to_string_lossy().into_owned(),
+        image: record.image.clone(),
+        address: record.address.to_string(),
+        status: status.to_owned(),
+        firewall: control.map(|control| control.state.to_string()),
+        bypass_left_millis: control.and_then(|control| control.bypass_left_millis),
+        refused_packets: control.map(|control| control.refused.values().map(|count| count.packets).sum()),
+        last_refusal: control.and_then(last_refusal),
+    }
+}
+
+/// The newest refusal in words; what the agent chose of it is escaped by whoever prints it.
+fn last_refusal(status: &Status) -> Option<String> {
+    status.last_denials.iter().rev().find_map(|event| match &event.kind {
+        EventKind::Denied { class, flow } => {
+            let port = flow.port.map(|port| format!(":{port}")).unwrap_or_default();
+            let process = flow.process.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+            let proto = if flow.proto == class.as_str() { String::new() } else { format!("{} ", flow.proto) };
+            Some(format!("{} {proto}{}{port}{process}", class.as_str(), flow.destination))
+        }
+        _ => None,
+    })
+}
+
+fn lines(rows: &[Row]) -> Vec<Vec<String>> {
+    let heading = ["PROJECT", "AGENT", "STATUS", "FIREWALL", "REFUSED", "LAST REFUSAL", "IMAGE"];
+    let mut lines = vec![heading.map(str::to_owned).to_vec()];
+    for row in rows {
+        let firewall = match (row.firewall.as_deref(), row.bypass_left_millis) {
+            (Some(state), Some(left)) if state == StateName::Bypass.as_str() => {
+                let left = std::time::Duration::from_millis(left);
+                format!("{state} {}", super::firewall::bypass::rounded(left))
+            }
+            (Some(state), _) => state.to_owned(),
+            (None, _) if row.status == "running" => "no answer".to_owned(),
+            (None, _) => "-".to_owned(),
+        };
+        let refused = row.refused_packets.map_or_else(|| "-".to_owned(), |packets| packets.to_string());
+        let last = row.last_refusal.clone().unwrap_or_else(|| "-".to_owned());
+        let cells = [&row.project, &row.agent, &row.status, &firewall, &refused, &last, &row.image];
+        lines.push(cells.map(|cell| output::escape(cell)).to_vec());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use clawker_protocol::control::Versions;
+    use clawker_protocol::event::{Event, Flow, RefusalClass};
+
+    use super::*;
+
+    #[test]
+    fn a_process_name_can_not_steer_the_terminal() {
+        let flow = Flow {
+            proto: "tcp".into(),
+            destination: "198.51.100.9".into(),
+            port: Some(443),
+            uid: Some(1001),
+            process: Some("\u{1b}]0;x".into()),
+        };
+        let denial = Event { time: 1, kind: EventKind::Denied { class: RefusalClass::Tcp, flow } };
+        let status = Status {
+            state: StateName::Bypass,
+            since: 0,
+            bypass_left_millis: Some(11_200),
+            generation: 1,
+            policy_hash: String::new(),
+            refused: Default::default(),
+            heals: 0,
+            last_denials: vec![denial],
+            agent_pid: None,
+            versions: Versions { init: String::new(), protocol: 1, kernel: String::new() },
+        };
+        let row = Row {
+            project: "p".into(),
+            agent: "dev".into(),
+            container: String::new(),
+            dir: String::new(),
+            image: "i".into(),
+            address: String::new(),
+            status: "running".into(),
+            firewall: Some(status.state.to_string()),
+            bypass_left_millis: status.bypass_left_millis,
+            refused_packets: Some(3),
+            last_refusal: last_refusal(&status),
+        };
+        let lines = lines(&[row]);
+        assert_eq!(lines[1][3], "bypass 12s");
+        assert_eq!(lines[1][5], "tcp 198.51.100.9:443 by \\u{1b}]0;x");
+    }
+}

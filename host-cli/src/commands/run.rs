@@ -1,0 +1,200 @@
+//! `clawker run`: makes an agent, starts it, attaches.
+
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use clawker_protocol::boot::Run;
+use clawker_protocol::names::Name;
+
+use crate::cli::RunArgs;
+use crate::config::{self, Loaded};
+use crate::context::Context;
+use crate::docker::image::{self, Image};
+use crate::docker::raw::{self, Ask, Connection};
+use crate::docker::wait::{Until, Wait};
+use crate::docker::{DockerError, Engine};
+use crate::exit::{self, Failure, Outcome};
+use crate::launch::{self, Interrupt, Made, Plan};
+use crate::lock::StateLock;
+use crate::output::Progress;
+use crate::resolve::DEFAULT_AGENT;
+use crate::session::{self, Ended, Peer, Shape};
+use crate::store::{self, AgentRecord};
+use crate::{argv, exec, images, stack, terminal, workspace};
+
+/// How long after its output's end a container may take to be counted as ended, before the user is said to have
+/// detached.
+const AFTERWARDS: Duration = Duration::from_millis(300);
+
+/// Makes, starts, attaches.
+///
+/// # Errors
+/// [`Failure`]; nothing half-made is left behind.
+pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
+    let loaded = config::load(&ctx.cwd, &ctx.paths)?;
+    let agent = Name::new(args.agent.as_deref().unwrap_or(DEFAULT_AGENT))?;
+    check_workspace(ctx, &loaded)?;
+    let shape = shape(args)?;
+    let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
+    let reference = images::agent_image(&engine.api, &ctx.paths, args.image.as_deref(), &loaded, &ctx.output).await?;
+    let image = image::find(&engine, &reference, &ctx.output).await?;
+    let info = stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output).await?;
+    let plan = Plan {
+        args,
+        loaded: &loaded,
+        agent: &agent,
+        run: program(ctx, args, &loaded, &reference, &image, shape.tty)?,
+        image: reference,
+        stdin: shape.stdin,
+    };
+    ctx.output.done();
+    let interrupt = Interrupt::watch()?;
+    let made = launch::make(ctx, &engine, &info, &plan, &interrupt).await?;
+    if args.detach {
+        return start_detached(ctx, &engine, &made).await;
+    }
+    let attached = start_attached(&engine, &made, args, shape).await;
+    let (connection, wait) = match attached {
+        Ok(attached) if !interrupt.came() => attached,
+        outcome => {
+            launch::unmake(ctx, &engine, &made.record).await;
+            return Err(outcome.err().unwrap_or_else(launch::interrupted));
+        }
+    };
+    let code = follow(ctx, &engine, &made.record, connection, wait, shape).await?;
+    if args.rm && code.ended {
+        let lock = StateLock::acquire(&ctx.paths)?;
+        store::delete_agent(&ctx.paths, &lock, &made.record.id)?;
+    }
+    Ok(code.code)
+}
+
+/// Terminal and input: as asked for, else on where we have a terminal and stay with the program.
+fn shape(args: &RunArgs) -> Result<Shape, Failure> {
+    let asked = args.interactive || args.tty;
+    let automatic = !asked && !args.detach && terminal::is_interactive();
+    let shape = Shape { tty: args.tty || automatic, stdin: args.interactive || automatic };
+    if shape.tty && shape.stdin && !args.detach && !terminal::is_interactive() {
+        return Err(Failure::new("Standard input and output are not a terminal; leave out -t"));
+    }
+    Ok(shape)
+}
+
+fn check_workspace(ctx: &Context, loaded: &Loaded) -> Result<(), Failure> {
+    let own = [
+        (workspace::canonical(&ctx.paths.state), "its state"),
+        (workspace::canonical(&ctx.paths.config), "its settings"),
+        (workspace::canonical(&ctx.paths.cache), "its cache"),
+    ];
+    let own: Vec<_> = own.iter().map(|(folder, what)| (folder.as_path(), *what)).collect();
+    Ok(workspace::check(&loaded.dir, &own)?)
+}
+
+fn program(
+    ctx: &Context,
+    args: &RunArgs,
+    loaded: &Loaded,
+    reference: &str,
+    image: &Image,
+    tty: bool,
+) -> Result<Run, Failure> {
+    let given = if args.command.is_empty() { &loaded.config.agent.command } else { &args.command };
+    let command = argv::resolve(reference, &image.entrypoint, &image.cmd, given)?;
+    let folder = std::fs::metadata(&loaded.dir)?;
+    let (uid, gid) = workspace::identity(folder.uid(), folder.gid());
+    if folder.uid() == 0 {
+        let dir = loaded.dir.display();
+        ctx.output.note(&format!("{dir} is root's: the agent is uid {uid} and can't change root's files in it"));
+    }
+    let mut env = loaded.config.agent.env.clone();
+    env.extend(exec::variables(&args.env)?);
+    let session = tty && command.first().is_some_and(|program| argv::is_shell(program));
+    Ok(Run { uid, gid, command, env, tty, session })
+}
+
+async fn start_detached(ctx: &Context, engine: &Engine, made: &Made) -> Outcome {
+    if let Err(error) = engine.api.start_container(&made.id, None).await {
+        launch::unmake(ctx, engine, &made.record).await;
+        return Err(DockerError::from(error).into());
+    }
+    ctx.output.line(&made.record.container)?;
+    Ok(exit::OK)
+}
+
+async fn start_attached(
+    engine: &Engine,
+    made: &Made,
+    args: &RunArgs,
+    shape: Shape,
+) -> Result<(Connection, Wait), Failure> {
+    let connection = attach(engine, &made.id, shape.stdin, &args.detach_keys).await?;
+    let until = if args.rm { Until::Removed } else { Until::NextExit };
+    let wait = Wait::register(engine, &made.id, until).await?;
+    engine.api.start_container(&made.id, None).await.map_err(DockerError::from)?;
+    Ok((connection, wait))
+}
+
+/// Opens a container's streams.
+///
+/// # Errors
+/// [`DockerError`].
+pub async fn attach(engine: &Engine, id: &str, stdin: bool, detach_keys: &str) -> Result<Connection, DockerError> {
+    let keys = raw::encode(detach_keys);
+    let query = format!("stream=1&stdout=1&stderr=1&stdin={}&detachKeys={keys}", u8::from(stdin));
+    let target = engine.path(&format!("/containers/{}/attach?{query}", raw::encode(id)));
+    let request = Ask { method: "POST", target: &target, body: None, upgrade: true };
+    Ok(raw::ask(&engine.address, request).await?.1)
+}
+
+/// How following ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Followed {
+    /// Our exit code.
+    pub code: u8,
+    /// The program ended (the user did not just leave).
+    pub ended: bool,
+}
+
+/// Carries the session and comes back with the program's exit code, or with 0 when the user detached.
+///
+/// # Errors
+/// When the connection breaks.
+pub async fn follow(
+    ctx: &Context,
+    engine: &Engine,
+    record: &AgentRecord,
+    connection: Connection,
+    wait: Wait,
+    shape: Shape,
+) -> Result<Followed, Failure> {
+    let peer = Peer::Container(record.container.clone());
+    let ended = session::run(engine, &peer, connection, shape).await?;
+    terminal::restore();
+    match ended {
+        Ended::Signal(number) => Ok(Followed { code: exit::of_program(128 + i64::from(number)), ended: false }),
+        Ended::Unread => Ok(Followed { code: exit::OK, ended: false }),
+        Ended::Closed => {
+            let finish = wait.finish(engine);
+            tokio::pin!(finish);
+            loop {
+                tokio::select! {
+                    code = &mut finish => {
+                        return Ok(Followed { code: exit::of_program(code?), ended: true });
+                    }
+                    () = tokio::time::sleep(AFTERWARDS) => {
+                        if is_running(engine, &record.container).await {
+                            let agent = &record.agent;
+                            ctx.output.note(&format!("Detached from {agent}; come back: clawker attach {agent}"));
+                            return Ok(Followed { code: exit::OK, ended: false });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn is_running(engine: &Engine, container: &str) -> bool {
+    let found = engine.api.inspect_container(container, None).await;
+    found.ok().and_then(|found| found.state).and_then(|state| state.running) == Some(true)
+}

@@ -1,0 +1,71 @@
+//! `clawker start`: starts stopped agents behind the policy as it is now.
+
+use crate::cli::{DETACH_KEYS, StartArgs};
+use crate::commands::run::{attach, follow};
+use crate::config::{self, Loaded};
+use crate::context::Context;
+use crate::docker::wait::{Until, Wait};
+use crate::docker::{DockerError, Engine};
+use crate::exit::{Failure, OK, Outcome};
+use crate::lock::StateLock;
+use crate::session::Shape;
+use crate::store::AgentRecord;
+use crate::{accepted, agent, enforcement, ours, resolve, stack};
+
+/// Starts each; the first that fails ends it.
+///
+/// # Errors
+/// When one isn't there, the configuration isn't accepted, or Docker does not do it.
+pub async fn run(ctx: &Context, args: &StartArgs) -> Outcome {
+    let given = args.agents.given();
+    if args.attach && given.len() > 1 {
+        return Err(Failure::usage("Only one agent can be attached to; name one, or leave out --attach"));
+    }
+    let records: Result<Vec<_>, _> =
+        given.into_iter().map(|name| resolve::agent(&ctx.paths, &ctx.cwd, name)).collect();
+    for record in records? {
+        let loaded = config::load(&record.project_dir, &ctx.paths)?;
+        let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
+        let container = ours::find(&engine, &record).await?;
+        if container.running {
+            ctx.output.note(&format!("Agent {} is running already", record.agent));
+        } else {
+            prepare(ctx, &engine, &loaded, &record, args.yes).await?;
+        }
+        if args.attach {
+            let shape = Shape { tty: container.tty, stdin: container.open_stdin };
+            let connection = attach(&engine, &container.id, shape.stdin, DETACH_KEYS).await?;
+            let until = if container.running { Until::NotRunning } else { Until::NextExit };
+            let wait = Wait::register(&engine, &container.id, until).await?;
+            begin(&engine, &container).await?;
+            return Ok(follow(ctx, &engine, &record, connection, wait, shape).await?.code);
+        }
+        begin(&engine, &container).await?;
+        ctx.output.line(record.agent.as_str())?;
+    }
+    Ok(OK)
+}
+
+async fn begin(engine: &Engine, container: &ours::Container) -> Result<(), DockerError> {
+    if container.running {
+        return Ok(());
+    }
+    Ok(engine.api.start_container(&container.id, None).await?)
+}
+
+/// Brings stack and boot config up to date.
+async fn prepare(
+    ctx: &Context,
+    engine: &Engine,
+    loaded: &Loaded,
+    record: &AgentRecord,
+    yes: bool,
+) -> Result<(), Failure> {
+    let info = stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output).await?;
+    let lock = StateLock::acquire(&ctx.paths)?;
+    accepted::accept(&ctx.paths, &lock, loaded, &mut |widening| ctx.ask(&widening.to_string(), yes))?;
+    let prepared =
+        enforcement::prepare_agent(&ctx.paths, &lock, loaded, &record.agent, &info, &record.published).await?;
+    agent::write_boot(&ctx.paths, record, &agent::boot_config(record, &loaded.settings, &prepared))?;
+    Ok(())
+}

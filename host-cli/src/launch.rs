@@ -1,0 +1,230 @@
+//! Makes an agent: record, boot config, container; all of it or nothing. What exists only half after an error
+//! or an interrupt is taken away again.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
+use clawker_protocol::boot::Run;
+use clawker_protocol::names::{Name, agent_id};
+
+use crate::accepted;
+use crate::agent;
+use crate::cli::RunArgs;
+use crate::config::Loaded;
+use crate::context::Context;
+use crate::docker::create::Spec;
+use crate::docker::{DockerError, Engine};
+use crate::enforcement;
+use crate::exit::Failure;
+use crate::lock::StateLock;
+use crate::stack::{self, StackInfo};
+use crate::store::{self, AgentRecord};
+
+/// What to make.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The options that it was asked for with.
+    pub args: &'a RunArgs,
+    /// The project.
+    pub loaded: &'a Loaded,
+    /// The agent's name.
+    pub agent: &'a Name,
+    /// Image reference.
+    pub image: String,
+    /// What init runs.
+    pub run: Run,
+    /// Standard input stays open.
+    pub stdin: bool,
+}
+
+/// What was made, and is taken away again unless it is kept.
+#[derive(Debug)]
+pub struct Made {
+    /// The record.
+    pub record: AgentRecord,
+    /// The container's id.
+    pub id: String,
+}
+
+/// Makes record, boot config and container. Nothing runs yet.
+///
+/// # Errors
+/// When anything fails; nothing is left behind then.
+pub async fn make(
+    ctx: &Context,
+    engine: &Engine,
+    info: &StackInfo,
+    plan: &Plan<'_>,
+    interrupt: &Interrupt,
+) -> Result<Made, Failure> {
+    let lock = StateLock::acquire(&ctx.paths)?;
+    let id = agent_id(plan.loaded.dir.as_os_str().as_encoded_bytes(), plan.agent);
+    clear_name(ctx, engine, &lock, &id, plan.agent).await?;
+    accepted::accept(&ctx.paths, &lock, plan.loaded, &mut |widening| {
+        ctx.ask(&widening.to_string(), plan.args.yes)
+    })?;
+    let published: Vec<_> = plan.args.publish.iter().map(|publish| publish.inner.clone()).collect();
+    let record = AgentRecord {
+        container: ctx.paths.agent_container(&plan.loaded.project, plan.agent),
+        id,
+        project: plan.loaded.project.clone(),
+        project_dir: plan.loaded.dir.clone(),
+        agent: plan.agent.clone(),
+        secret: agent::new_secret()?,
+        address: stack::free_agent_address(&ctx.paths, info, &lock)?,
+        published,
+        run: plan.run.clone(),
+        image: plan.image.clone(),
+        created: now(),
+    };
+    let made = make_recorded(ctx, engine, info, plan, &lock, &record).await;
+    let made = made.and_then(|made| if interrupt.came() { Err(interrupted()) } else { Ok(made) });
+    if made.is_err() {
+        unmake_locked(ctx, engine, &lock, &record).await;
+    }
+    made
+}
+
+async fn make_recorded(
+    ctx: &Context,
+    engine: &Engine,
+    info: &StackInfo,
+    plan: &Plan<'_>,
+    lock: &StateLock,
+    record: &AgentRecord,
+) -> Result<Made, Failure> {
+    store::save_agent(&ctx.paths, lock, record)?;
+    let prepared =
+        enforcement::prepare_agent(&ctx.paths, lock, plan.loaded, plan.agent, info, &record.published).await?;
+    let boot = agent::boot_config(record, &plan.loaded.settings, &prepared);
+    agent::write_boot(&ctx.paths, record, &boot)?;
+    let spec = spec(ctx, info, plan, record, prepared.upstream_dns)?;
+    let options = CreateContainerOptions { name: Some(record.container.clone()), ..Default::default() };
+    let created = engine.api.create_container(Some(options), spec.body()).await.map_err(DockerError::from);
+    match created {
+        Ok(created) => Ok(Made { record: record.clone(), id: created.id }),
+        Err(error) if error.status() == Some(409) => Err(name_taken(&record.container)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn spec(
+    ctx: &Context,
+    info: &StackInfo,
+    plan: &Plan<'_>,
+    record: &AgentRecord,
+    dns: Vec<Ipv4Addr>,
+) -> Result<Spec, Failure> {
+    Ok(Spec {
+        image: plan.image.clone(),
+        argv: plan.run.command.clone(),
+        labels: labels(ctx, record),
+        init: ctx.paths.init_binary()?,
+        agent_dir: ctx.paths.agent_dir(&record.id),
+        project_dir: record.project_dir.clone(),
+        network: info.network.clone(),
+        address: record.address,
+        dns,
+        publish: plan.args.publish.clone(),
+        memory: plan.args.memory,
+        nano_cpus: plan.args.cpus,
+        tty: plan.run.tty,
+        stdin: plan.stdin,
+        auto_remove: plan.args.rm,
+    })
+}
+
+fn labels(ctx: &Context, record: &AgentRecord) -> BTreeMap<String, String> {
+    let instance = ctx.paths.instance.as_ref().map(ToString::to_string).unwrap_or_default();
+    [
+        ("clawker.role", "agent".to_owned()),
+        ("clawker.instance", instance),
+        ("clawker.project", record.project.to_string()),
+        ("clawker.agent", record.agent.to_string()),
+        ("clawker.id", record.id.clone()),
+        ("clawker.dir", record.project_dir.to_string_lossy().into_owned()),
+        ("clawker.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("clawker.owner", nix::unistd::geteuid().to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// Makes sure that nobody has the name: a record whose container is gone is cleared away.
+async fn clear_name(ctx: &Context, engine: &Engine, lock: &StateLock, id: &str, agent: &Name) -> Result<(), Failure> {
+    let Some(record) = store::agents(&ctx.paths)?.into_iter().find(|record| record.id == id) else {
+        return Ok(());
+    };
+    match engine.api.inspect_container(&record.container, None).await.map_err(DockerError::from) {
+        Ok(found) if found.state.as_ref().and_then(|state| state.running) == Some(true) => {
+            Err(Failure::new(format!(
+                "Agent {agent} is running already; attach to it: clawker attach {agent}, or name another: --agent NAME"
+            )))
+        }
+        Ok(_) => Err(Failure::new(format!(
+            "Agent {agent} exists already; start it: clawker start {agent}, or remove it: clawker rm {agent}"
+        ))),
+        Err(error) if error.is_missing() => Ok(store::delete_agent(&ctx.paths, lock, id)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn name_taken(container: &str) -> Failure {
+    Failure::new(format!(
+        "A container named {container} exists that is not clawker's; remove or rename it, or choose another --agent"
+    ))
+}
+
+/// Takes back what [`make`] made.
+pub async fn unmake(ctx: &Context, engine: &Engine, record: &AgentRecord) {
+    if let Ok(lock) = StateLock::acquire(&ctx.paths) {
+        unmake_locked(ctx, engine, &lock, record).await;
+    }
+}
+
+/// Removes the container only where it is this record's: a stranger's of the same name stays.
+async fn unmake_locked(ctx: &Context, engine: &Engine, lock: &StateLock, record: &AgentRecord) {
+    let found = engine.api.inspect_container(&record.container, None).await;
+    let labels = found.ok().and_then(|found| found.config).and_then(|config| config.labels).unwrap_or_default();
+    if labels.get("clawker.id") == Some(&record.id) {
+        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+        let _ = engine.api.remove_container(&record.container, Some(options)).await;
+    }
+    let _ = store::delete_agent(&ctx.paths, lock, &record.id);
+}
+
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The failure of a command that the user interrupted.
+pub fn interrupted() -> Failure {
+    Failure::new("Interrupted; nothing was left behind")
+}
+
+/// Remembers an interrupt until there is a good moment to heed it.
+#[derive(Debug)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on INT, TERM and HUP are remembered instead of ending the process.
+    ///
+    /// # Errors
+    /// When the handlers can't be set.
+    pub fn watch() -> std::io::Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+            signal_hook::flag::register(number, Arc::clone(&flag))?;
+        }
+        Ok(Self(flag))
+    }
+
+    /// Whether one came.
+    pub fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

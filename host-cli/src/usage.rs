@@ -1,0 +1,73 @@
+//! Mistakes in the command line, in one sentence that says what to do next.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+
+use crate::exit::{NOT_THE_PROGRAM, OK, USAGE};
+use crate::output;
+
+/// The verbs whose exit code is otherwise that of a program.
+const PROGRAM_VERBS: [&str; 4] = ["run", "exec", "shell", "attach"];
+
+/// Prints help and version to stdout, a mistake to stderr; comes back with the exit code.
+pub fn report(error: &clap::Error, args: impl Iterator<Item = OsString>) -> i32 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = output::write_stdout(error.to_string().as_bytes());
+            i32::from(OK)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{error}");
+            i32::from(USAGE)
+        }
+        _ => {
+            let verb = args.skip(1).find(|word| !word.to_string_lossy().starts_with('-'));
+            let verb = verb.map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+            output::complain(&sentence(&error.to_string(), &verb));
+            i32::from(if PROGRAM_VERBS.contains(&verb.as_str()) { NOT_THE_PROGRAM } else { USAGE })
+        }
+    }
+}
+
+/// The parser's message without its heading, its usage and its layout.
+fn sentence(message: &str, verb: &str) -> String {
+    let body = message.strip_prefix("error: ").unwrap_or(message);
+    let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|tail| body.find(tail)).min();
+    let body = end.and_then(|end| body.get(..end)).unwrap_or(body);
+    let words: Vec<&str> = body.split_whitespace().collect();
+    // `invalid value 'soon' for '[DURATION]': "soon" is not a duration: …` says it twice.
+    let text = words.join(" ");
+    let text = match text.strip_prefix("invalid value ").and_then(|rest| rest.split_once("': ")) {
+        Some((_, reason)) if !reason.starts_with("invalid ") => reason.to_owned(),
+        _ => text,
+    };
+    let help = if verb.is_empty() { "clawker --help".to_owned() } else { format!("clawker {verb} --help") };
+    format!("{text} (see {help})")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn told(line: &str) -> String {
+        let words: Vec<&str> = line.split(' ').collect();
+        sentence(&Cli::try_parse_from(&words).unwrap_err().to_string(), words.get(1).unwrap_or(&""))
+    }
+
+    #[test]
+    fn a_mistake_is_one_sentence_with_a_next_step() {
+        let duration = told("clawker firewall bypass soon --agent dev");
+        assert_eq!(
+            duration,
+            "\"soon\" is not a duration: write a number and a unit, like 30s, 10m or 1h30m (see clawker firewall --help)"
+        );
+        for line in ["clawker frob", "clawker run --memory lots", "clawker ps --frob", "clawker exec"] {
+            let text = told(line);
+            assert!(!text.contains('\n') && text.contains("--help)") && !text.contains("Usage"), "{text}");
+        }
+    }
+}
