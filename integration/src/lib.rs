@@ -1,1 +1,4 @@
 //! The fake internet and what the end-to-end tests share.
+
+pub mod fakenet;
+pub mod rig;

@@ -1,0 +1,120 @@
+//! The fake internet's certificate authority: made anew at every start, mints a leaf for whatever name a client
+//! asks for. Its key never leaves the process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use rustls::crypto::ring::{default_provider, sign::any_supported_type};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+/// The name in the leaf of a client that asked for none.
+const NO_NAME: &str = "no-name.invalid";
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// The certificate could not be made.
+    #[error("Can't make a certificate")]
+    Make(#[from] rcgen::Error),
+    /// It was made, but TLS does not take it.
+    #[error("Can't use a certificate")]
+    Use(#[from] rustls::Error),
+}
+
+/// The authority and the leaves that it has minted.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+    leaves: Mutex<HashMap<String, Arc<CertifiedKey>>>,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authority")
+    }
+}
+
+impl Authority {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] when keys or certificates can't be made.
+    pub fn new() -> Result<Self, AuthorityError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "Fake internet root");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        set_validity(&mut params);
+        let key = KeyPair::generate()?;
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem, leaves: Mutex::default() })
+    }
+
+    /// The root certificate, to be trusted.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// What servers of this authority speak: HTTP/2 and HTTP/1.1, TLS 1.2 and 1.3.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Use`] when the TLS library lacks one of them.
+    pub fn server_config(self: &Arc<Self>) -> Result<Arc<rustls::ServerConfig>, AuthorityError> {
+        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    fn leaf(&self, name: &str) -> Result<Arc<CertifiedKey>, AuthorityError> {
+        let mut leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(leaf) = leaves.get(name) {
+            return Ok(Arc::clone(leaf));
+        }
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.use_authority_key_identifier_extension = true;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        set_validity(&mut params);
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let key = any_supported_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))?;
+        let leaf = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key));
+        leaves.insert(name.to_owned(), Arc::clone(&leaf));
+        Ok(leaf)
+    }
+}
+
+/// Years around any test's clock.
+fn set_validity(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2049, 1, 1);
+}
+
+impl ResolvesServerCert for Authority {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.leaf(hello.server_name().unwrap_or(NO_NAME)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_keeps_its_leaf_and_another_gets_its_own() {
+        let authority = Authority::new().unwrap();
+        let first = authority.leaf("a.example").unwrap();
+        assert_eq!(first.cert, authority.leaf("a.example").unwrap().cert);
+        assert_ne!(first.cert, authority.leaf("b.example").unwrap().cert);
+        assert!(authority.pem().starts_with("-----BEGIN CERTIFICATE-----"));
+    }
+}

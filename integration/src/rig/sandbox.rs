@@ -1,0 +1,147 @@
+//! A place in which the `clawker` command can be run as by a user who has just installed it: home, settings, state
+//! and a project of its own, all gone afterwards, together with what it made in Docker.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::docker::{docker, remove_labelled};
+use super::{Rig, workspace};
+
+/// Names the command, where it isn't in its usual place.
+pub const BINARY_VARIABLE: &str = "CLAWKER_BIN";
+/// The label on everything that the product makes in Docker.
+const LABEL: &str = "clawker.instance";
+
+/// The place.
+#[derive(Debug)]
+pub struct Sandbox {
+    instance: String,
+    root: PathBuf,
+}
+
+impl Sandbox {
+    /// Makes it. `instance` keeps it apart from any other clawker on this engine; settings lead to the rig's
+    /// resolver, and the project named `project` trusts the rig's root.
+    ///
+    /// # Errors
+    /// When its files can't be written.
+    pub fn new(rig: &Rig, instance: &str, project: &str) -> io::Result<Self> {
+        let root = std::env::temp_dir().join(format!("clawker-sandbox-{instance}-{}", std::process::id()));
+        let sandbox = Self { instance: instance.to_owned(), root };
+        sandbox.sweep();
+        for folder in
+            [sandbox.home(), sandbox.project(), sandbox.root.join("config/clawker"), sandbox.state()]
+        {
+            fs::create_dir_all(folder)?;
+        }
+        let settings = format!("firewall:\n  upstream_dns: [{}]\n", rig.dns_address());
+        fs::write(sandbox.root.join("config/clawker/settings.yaml"), settings)?;
+        let root_certificate = rig.ca_pem_path();
+        sandbox.write_project_file(&format!(
+            "project: {project}\nsecurity:\n  extra_ca: [{}]\n",
+            root_certificate.display()
+        ))?;
+        Ok(sandbox)
+    }
+
+    /// The user's home.
+    pub fn home(&self) -> PathBuf {
+        self.root.join("home")
+    }
+
+    /// The project's folder.
+    pub fn project(&self) -> PathBuf {
+        self.root.join("project")
+    }
+
+    /// `$XDG_STATE_HOME`.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    /// `$XDG_CONFIG_HOME/clawker/settings.yaml`.
+    pub fn settings_file(&self) -> PathBuf {
+        self.root.join("config/clawker/settings.yaml")
+    }
+
+    /// The instance, which is the suffix of the names in Docker.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Replaces the project's `.clawker.yaml`.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write_project_file(&self, text: &str) -> io::Result<()> {
+        fs::write(self.project().join(".clawker.yaml"), text)
+    }
+
+    /// The command, ready to be run in the project's folder; a test may still change its streams.
+    pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let binary = std::env::var_os(BINARY_VARIABLE)
+            .map_or_else(|| workspace().join("target/release/clawker"), PathBuf::from);
+        let mut command = Command::new(binary);
+        command
+            .args(arguments)
+            .current_dir(self.project())
+            .env("CLAWKER_INSTANCE", &self.instance)
+            .env("HOME", self.home())
+            .env("XDG_CONFIG_HOME", self.root.join("config"))
+            .env("XDG_STATE_HOME", self.state())
+            .env("XDG_CACHE_HOME", self.root.join("cache"))
+            .env("XDG_RUNTIME_DIR", self.root.join("runtime"))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    /// When it can't be started: it isn't built, for one.
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> io::Result<Output> {
+        self.command(arguments).output()
+    }
+
+    /// The full name of a container that the product made: `clawker-envoy-<instance>`, for one.
+    pub fn docker_name(&self, name: &str) -> String {
+        format!("{name}-{}", self.instance)
+    }
+
+    /// Removes what carries the instance's label, and the files.
+    fn sweep(&self) {
+        remove_labelled(&format!("{LABEL}={}", self.instance));
+        remove(&self.root);
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.say_what_there_was();
+        }
+        self.sweep();
+    }
+}
+
+impl Sandbox {
+    /// A failed test shows what ran, and what it said last.
+    fn say_what_there_was(&self) {
+        let filter = format!("label={LABEL}={}", self.instance);
+        for name in
+            docker(&["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"]).unwrap_or_default().lines()
+        {
+            let state = docker(&["inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", name]);
+            eprintln!("--- {name}: {}", state.unwrap_or_default());
+            let _ = Command::new("docker").args(["logs", "--tail", "30", name]).stdout(io::stderr()).status();
+        }
+    }
+}
+
+fn remove(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+}
