@@ -27,8 +27,10 @@ pub fn blocked() -> u64 {
 
 /// Blocks all that can be blocked. The first act of `main`: PID 1 silently loses what comes before.
 pub fn block_all() {
-    // It can't fail with a valid mask, and there is nothing to be done if it did.
+    // Neither can fail with valid numbers, and there is nothing to be done if it did.
     let _ = sys::set_signal_mask(blocked());
+    // Where it was inherited as ignored, the kernel would collect our children and their exit codes itself.
+    let _ = sys::default_disposition(libc::SIGCHLD);
 }
 
 /// Gives every signal its default disposition: ignored ones would survive exec. Allocates nothing.

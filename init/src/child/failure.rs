@@ -100,8 +100,8 @@ impl std::fmt::Display for Failure {
             return write!(f, "Can't run {program}: {why}");
         }
         let why = match self.errno {
-            0 => "the kernel did not do it".to_owned(),
-            errno => io::Error::from_raw_os_error(errno).to_string(),
+            0 => "the kernel did not do it",
+            errno => nix::errno::Errno::from_raw(errno).desc(),
         };
         match self.stage {
             Stage::Exec => write!(f, "Can't run {program}: {why}"),

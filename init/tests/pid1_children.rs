@@ -1,0 +1,115 @@
+//! Orphans, storms, and what is left when the command has ended.
+
+mod common_pid1;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common_pid1::{Init, MOMENT, Scratch, Space, alive, children, status, wait_for, wait_until};
+
+/// Makes 200 orphans that end at once, then waits.
+const ORPHANS: &str = r#"for (1..200) { if (!fork) { if (!fork) { select undef, undef, undef, 0.05; exit } exit } wait }
+    open(my $f, '>>', $ARGV[0]); syswrite $f, "done\n"; sleep 1 while 1"#;
+
+fn zombies(init: Init) -> usize {
+    let scratch = Scratch::new();
+    let space = Space::start(init, &["perl", "-e", ORPHANS, &scratch.file("log")]);
+    scratch.wait_for_line("log", "done");
+    let count = || {
+        let all = children(space.pid1);
+        all.iter().filter(|pid| status(**pid, "State").is_some_and(|state| state.starts_with('Z'))).count()
+    };
+    wait_until(MOMENT, || count() == 0);
+    count()
+}
+
+#[test]
+fn two_hundred_orphans_leave_no_zombie() {
+    assert_eq!(zombies(Init::Ours), 0);
+    // And the count counts: this PID 1 collects nothing.
+    assert_eq!(zombies(Init::None), 200);
+}
+
+#[test]
+fn the_commands_exit_code_survives_a_storm_of_others() {
+    let storm = r#"for (1..100) { if (!fork) { for (1..5) { if (!fork) { exit 9 } } exit 8 } } exit 42"#;
+    for _ in 0..5 {
+        assert_eq!(Space::start(Init::Ours, &["perl", "-e", storm]).code(), 42);
+    }
+}
+
+/// Leaves a process in its own session, which needs a moment to clean up after TERM.
+const STRAGGLER: &str = r#"use POSIX;
+    pipe(my $r, my $w);
+    if (!fork) { setsid();
+        $SIG{TERM} = sub { select undef, undef, undef, 0.2; open(my $f, '>>', $ARGV[0]); syswrite $f, "clean\n"; exit };
+        syswrite $w, "x"; sleep 1 while 1 }
+    sysread $r, my $x, 1; exit 3"#;
+
+fn cleans_up(init: Init) -> bool {
+    let scratch = Scratch::new();
+    let mut space = Space::start(init, &["perl", "-e", STRAGGLER, &scratch.file("log")]);
+    assert_eq!(space.code(), 3);
+    scratch.count("log", "clean") == 1
+}
+
+#[test]
+fn what_the_command_leaves_behind_may_clean_up() {
+    assert!(cleans_up(Init::Ours));
+    for other in [Init::Tini, Init::TiniGroup, Init::Catatonit, Init::DumbInit] {
+        assert!(!cleans_up(other), "{other:?}");
+    }
+}
+
+#[test]
+fn a_stopped_straggler_is_continued_to_clean_up() {
+    let scratch = Scratch::new();
+    let script = STRAGGLER.replace("syswrite $w, \"x\";", "if (!fork) { sleep 0; syswrite $w, 'x'; kill 'STOP', getppid(); exit }");
+    let mut space = Space::start(Init::Ours, &["perl", "-e", &script, &scratch.file("log")]);
+    assert_eq!(space.code(), 3);
+    assert_eq!(scratch.count("log", "clean"), 1);
+}
+
+#[test]
+fn what_does_not_end_is_left_to_the_kernel_after_two_seconds() {
+    let deaf = STRAGGLER.replace("select undef, undef, undef, 0.2;", "return;");
+    let started = Instant::now();
+    assert_eq!(Space::start(Init::Ours, &["perl", "-e", &deaf, "x"]).code(), 3);
+    let took = started.elapsed();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(12), "{took:?}");
+}
+
+#[test]
+fn outside_a_namespace_only_its_own_descendants_end() {
+    let scratch = Scratch::new();
+    let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
+    // The straggler is orphaned: only a subreaper still knows it.
+    let deaf = STRAGGLER.replace("select undef, undef, undef, 0.2;", "return;").replace(
+        "sleep 1 while 1",
+        "open(my $f, '>>', $ARGV[0]); syswrite $f, \"$$\\n\"; sleep 1 while 1",
+    );
+    let status = Command::new(env!("CARGO_BIN_EXE_clawker-init"))
+        .args(["supervise", "--", "perl", "-e", &deaf, &scratch.file("log")])
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(3));
+    let straggler: i32 = scratch.lines("log").first().unwrap().parse().unwrap();
+    wait_for("the straggler's end", || !alive(straggler));
+    assert!(stranger.try_wait().unwrap().is_none(), "a stranger was killed");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[test]
+fn the_command_dies_with_a_killed_subreaper() {
+    let mut init =
+        Command::new(env!("CARGO_BIN_EXE_clawker-init")).args(["supervise", "sleep", "60"]).spawn().unwrap();
+    let pid = init.id().cast_signed();
+    wait_for("the command", || {
+        children(pid).first().is_some_and(|child| status(*child, "Name").is_some_and(|name| name == "sleep"))
+    });
+    let command = *children(pid).first().unwrap();
+    init.kill().unwrap();
+    init.wait().unwrap();
+    wait_for("the command's end", || !alive(command));
+}
