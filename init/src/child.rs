@@ -101,7 +101,9 @@ impl Plan {
     /// Makes the kernel take the child before us when memory runs out. Raising needs no capability; where the
     /// child's value is higher already, it stays.
     pub fn raise_oom_score_adj(&mut self, to: i32) {
-        let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse().ok());
+        let own = std::fs::read_to_string("/proc/self/oom_score_adj")
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
         self.oom_score_adj = Some(to.max(own.unwrap_or(i32::MIN)).to_string());
     }
 
@@ -125,7 +127,8 @@ fn candidates(name: &OsStr, path: &OsStr) -> Vec<OsString> {
     let parts = path.as_bytes().split(|byte| *byte == b':');
     parts
         .map(|part| {
-            let mut file = if part.is_empty() { OsString::from(".") } else { OsStr::from_bytes(part).to_owned() };
+            let mut file =
+                if part.is_empty() { OsString::from(".") } else { OsStr::from_bytes(part).to_owned() };
             file.push("/");
             file.push(name);
             file
@@ -166,7 +169,7 @@ impl Child {
         let Some(report) = self.report.as_mut() else { return Start::Running };
         let mut bytes = [0u8; Failure::BYTES];
         match report.read(&mut bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Start::Pending,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Start::Pending,
             Ok(Failure::BYTES) => {
                 self.report = None;
                 Start::Failed(Failure::decode(bytes).named(&self.name))

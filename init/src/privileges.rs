@@ -210,7 +210,8 @@ fn empty_bounding(calls: &mut impl Syscalls, keep: &[u32]) -> io::Result<()> {
 }
 
 fn bounding_holds_only(calls: &impl Syscalls, keep: &[u32]) -> bool {
-    !(0..CAPABILITIES).any(|capability| !keep.contains(&capability) && matches!(calls.bounding(capability), Ok(true)))
+    !(0..CAPABILITIES)
+        .any(|capability| !keep.contains(&capability) && matches!(calls.bounding(capability), Ok(true)))
 }
 
 /// Why PID 1 did not give up what it must.
@@ -237,7 +238,11 @@ pub fn shrink_pid1(keep: &[u32]) -> Result<(), ShrinkError> {
     let held = wanted & sys::capget()?.permitted;
     let sets = Capabilities { effective: held, permitted: held, inheritable: 0 };
     kernel.set_capabilities(sets)?;
-    if sys::capget()? == sets && bounding_holds_only(&kernel, keep) { Ok(()) } else { Err(ShrinkError::ReadBack) }
+    if sys::capget()? == sets && bounding_holds_only(&kernel, keep) {
+        Ok(())
+    } else {
+        Err(ShrinkError::ReadBack)
+    }
 }
 
 /// Makes the process one that other users can't look into: no ptrace, no `pidfd_getfd`, no `/proc/1/mem`, no

@@ -9,9 +9,9 @@ use clawker_protocol::{duration, places};
 
 use crate::child::{Plan, Terminal};
 use crate::exit_code::SETUP_FAILED;
+use crate::log;
 use crate::shutdown::DEFAULT_GRACE;
 use crate::supervisor::{self, Alone, Options};
-use crate::log;
 
 const USAGE: &str = "usage: clawker-init supervise [--grace 8s] [--session] [--] COMMAND [ARGUMENT...]
 
@@ -42,7 +42,8 @@ struct Asked {
 }
 
 fn parse(args: &[OsString]) -> Result<Asked, Mistake> {
-    let mut asked = Asked { grace: DEFAULT_GRACE, terminal: Terminal::Group, help: false, command: Vec::new() };
+    let mut asked =
+        Asked { grace: DEFAULT_GRACE, terminal: Terminal::Group, help: false, command: Vec::new() };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.to_str() {
@@ -53,7 +54,9 @@ fn parse(args: &[OsString]) -> Result<Asked, Mistake> {
             Some("--help" | "-h") => asked.help = true,
             Some("--session") => asked.terminal = Terminal::Session,
             Some("--grace") => asked.grace = grace(args.next().ok_or(Mistake::NoGrace)?)?,
-            Some(text) if text.starts_with("--grace=") => asked.grace = grace(OsStr::new(&text["--grace=".len()..]))?,
+            Some(text) if text.starts_with("--grace=") => {
+                asked.grace = grace(OsStr::new(&text["--grace=".len()..]))?
+            }
             Some(text) if text.starts_with('-') => return Err(Mistake::UnknownOption(arg.clone())),
             _ => {
                 asked.command = std::iter::once(arg).chain(args).cloned().collect();
@@ -93,7 +96,9 @@ pub fn command(args: &[OsString]) -> u8 {
     }
     if !is_certainly_absent(Path::new(places::BOOT_CONFIG)) {
         let config = places::BOOT_CONFIG;
-        return refuse(&format!("{config} asks for a firewall, which supervise has not: run clawker-init alone"));
+        return refuse(&format!(
+            "{config} asks for a firewall, which supervise has not: run clawker-init alone"
+        ));
     }
     let mut plan = match Plan::new(&asked.command, &environment()) {
         Ok(plan) => plan,

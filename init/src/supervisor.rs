@@ -106,14 +106,22 @@ impl Loop {
         }
         let child = child::spawn(plan)?;
         if let Some(keep) = options.keep
-            && let Err(error) = privileges::shrink_pid1(keep).map_err(io::Error::other).and(privileges::hide())
+            && let Err(error) =
+                privileges::shrink_pid1(keep).map_err(io::Error::other).and(privileges::hide())
         {
             let _ = sys::kill(child.pid, libc::SIGKILL);
             return Err(error);
         }
         // No mount stays busy because of us.
         let _ = nix::unistd::chdir("/");
-        Ok(Self { signals, child, shutdown: Shutdown::new(options.grace), rest, code: None, left: Left::Some })
+        Ok(Self {
+            signals,
+            child,
+            shutdown: Shutdown::new(options.grace),
+            rest,
+            code: None,
+            left: Left::Some,
+        })
     }
 
     fn run(&mut self, attendant: &mut dyn Attendant) -> u8 {

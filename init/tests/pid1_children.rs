@@ -1,5 +1,7 @@
 //! Orphans, storms, and what is left when the command has ended.
 
+#![allow(clippy::unwrap_used)]
+
 mod common_pid1;
 
 use std::process::Command;
@@ -64,7 +66,10 @@ fn what_the_command_leaves_behind_may_clean_up() {
 #[test]
 fn a_stopped_straggler_is_continued_to_clean_up() {
     let scratch = Scratch::new();
-    let script = STRAGGLER.replace("syswrite $w, \"x\";", "if (!fork) { sleep 0; syswrite $w, 'x'; kill 'STOP', getppid(); exit }");
+    let script = STRAGGLER.replace(
+        "syswrite $w, \"x\";",
+        "if (!fork) { sleep 0; syswrite $w, 'x'; kill 'STOP', getppid(); exit }",
+    );
     let mut space = Space::start(Init::Ours, &["perl", "-e", &script, &scratch.file("log")]);
     assert_eq!(space.code(), 3);
     assert_eq!(scratch.count("log", "clean"), 1);
@@ -84,10 +89,9 @@ fn outside_a_namespace_only_its_own_descendants_end() {
     let scratch = Scratch::new();
     let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
     // The straggler is orphaned: only a subreaper still knows it.
-    let deaf = STRAGGLER.replace("select undef, undef, undef, 0.2;", "return;").replace(
-        "sleep 1 while 1",
-        "open(my $f, '>>', $ARGV[0]); syswrite $f, \"$$\\n\"; sleep 1 while 1",
-    );
+    let deaf = STRAGGLER
+        .replace("select undef, undef, undef, 0.2;", "return;")
+        .replace("sleep 1 while 1", "open(my $f, '>>', $ARGV[0]); syswrite $f, \"$$\\n\"; sleep 1 while 1");
     let status = Command::new(env!("CARGO_BIN_EXE_clawker-init"))
         .args(["supervise", "--", "perl", "-e", &deaf, &scratch.file("log")])
         .status()

@@ -1,5 +1,7 @@
 //! What init costs while nothing happens, and that a reader who has stopped can't stop it.
 
+#![allow(clippy::unwrap_used)]
+
 mod common_pid1;
 
 use std::fs::File;
@@ -85,5 +87,8 @@ fn messages_reach_a_reader() {
     assert!(!wait_until(MOMENT, || space.is_over()));
     space.signal(TERM);
     let (_, err, code) = space.finish();
-    assert_eq!((err.as_str(), code), ("clawker-init: Killing the command: it was asked to stop again\n", 137));
+    assert_eq!(
+        (err.as_str(), code),
+        ("clawker-init: Killing the command: it was asked to stop again\n", 137)
+    );
 }

@@ -1,8 +1,12 @@
 //! Which signals reach the command, and whom else.
 
+#![allow(clippy::unwrap_used)]
+
 mod common_pid1;
 
-use common_pid1::{Around, Init, KILL, MOMENT, PATIENCE, Scratch, Space, TERM, recorder, status, wait_for, wait_until};
+use common_pid1::{
+    Around, Init, KILL, MOMENT, PATIENCE, Scratch, Space, TERM, recorder, status, wait_for, wait_until,
+};
 
 /// The signals of `all` that never reach the command, sent to init from outside one by one.
 fn lost(init: Init, all: &[i32]) -> Vec<i32> {
@@ -124,7 +128,8 @@ fn a_stopped_command_acts_on_term() {
 }
 
 /// Two processes in one group, both deaf to TERM.
-const DEAF: &str = r#"$SIG{TERM} = 'IGNORE'; fork; open(my $f, '>>', $ARGV[0]); syswrite $f, "ready\n"; sleep 1 while 1"#;
+const DEAF: &str =
+    r#"$SIG{TERM} = 'IGNORE'; fork; open(my $f, '>>', $ARGV[0]); syswrite $f, "ready\n"; sleep 1 while 1"#;
 
 #[test]
 fn the_second_term_kills_the_group() {

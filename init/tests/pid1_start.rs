@@ -1,5 +1,7 @@
 //! What a command inherits from init, and what init says when there is none to run.
 
+#![allow(clippy::unwrap_used)]
+
 mod common_pid1;
 
 use std::fs;
@@ -28,7 +30,11 @@ const NONE: &str = "0000000000000000";
 #[test]
 fn the_child_blocks_and_ignores_nothing() {
     assert_eq!(signals_of_child(Init::Ours, &[]), (NONE.into(), NONE.into()));
-    assert_ne!(signals_of_child(Init::Catatonit, &[]).0, NONE, "catatonit's child blocks TSTP, TTIN and TTOU");
+    assert_ne!(
+        signals_of_child(Init::Catatonit, &[]).0,
+        NONE,
+        "catatonit's child blocks TSTP, TTIN and TTOU"
+    );
 }
 
 #[test]
@@ -52,7 +58,11 @@ fn exit_codes_survive_an_inherited_ignored_sigchld() {
 #[test]
 fn inherited_descriptors_reach_neither_init_nor_child() {
     let open = |init| {
-        let command = ["perl", "-e", r#"sleep 1; print "child\n" if -e "/proc/self/fd/9"; print "init\n" if -l "/proc/1/fd/9""#];
+        let command = [
+            "perl",
+            "-e",
+            r#"sleep 1; print "child\n" if -e "/proc/self/fd/9"; print "init\n" if -l "/proc/1/fd/9""#,
+        ];
         Space::start_in(init, &command, Around { wrapper: &DIRTY, ..Around::default() }).finish().0
     };
     assert_eq!(open(Init::Ours), "");
@@ -73,9 +83,14 @@ fn code(init: Init, command: &[&str]) -> i32 {
 
 #[test]
 fn exit_codes_are_the_commands_own() {
-    for (script, wanted) in
-        [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137), ("kill -SEGV $$", 139)]
-    {
+    for (script, wanted) in [
+        ("exit 0", 0),
+        ("exit 3", 3),
+        ("exit 255", 255),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+        ("kill -SEGV $$", 139),
+    ] {
         assert_eq!(code(Init::Ours, &["sh", "-c", script]), wanted, "{script}");
     }
 }
@@ -88,10 +103,15 @@ fn a_program_that_cannot_run_is_127_or_126_and_named() {
     let orphan = scratch.file("orphan");
     fs::write(&orphan, "#!/nonexistent/interpreter\n").unwrap();
     fs::set_permissions(&orphan, fs::Permissions::from_mode(0o755)).unwrap();
-    for (command, wanted) in [("no-such-command", 127), ("/no/such/file", 127), (&plain, 126), ("/tmp", 126), (&orphan, 127)] {
+    for (command, wanted) in
+        [("no-such-command", 127), ("/no/such/file", 127), (&plain, 126), ("/tmp", 126), (&orphan, 127)]
+    {
         let (_, err, code) = Space::start(Init::Ours, &[command]).finish();
         assert_eq!(code, wanted, "{command}: {err}");
-        assert!(err.starts_with("clawker-init: ") && err.contains(command) && err.lines().count() == 1, "{err}");
+        assert!(
+            err.starts_with("clawker-init: ") && err.contains(command) && err.lines().count() == 1,
+            "{err}"
+        );
     }
     assert_eq!(code(Init::Tini, &["no-such-command"]), 127);
     assert_ne!(code(Init::DumbInit, &["no-such-command"]), 127);
@@ -111,9 +131,15 @@ fn a_script_without_an_interpreter_line_runs_in_the_shell() {
 #[test]
 fn environment_umask_and_directory_pass_through() {
     let scratch = Scratch::new();
-    let wrapper = ["sh", "-c", r#"cd "$0" && umask 027 && RAW=$(printf '\377') exec "$@""#, scratch.path().to_str().unwrap()];
+    let wrapper = [
+        "sh",
+        "-c",
+        r#"cd "$0" && umask 027 && RAW=$(printf '\377') exec "$@""#,
+        scratch.path().to_str().unwrap(),
+    ];
     let command = ["sh", "-c", r#"umask; pwd; printf "$RAW" | od -An -tx1"#];
-    let (out, _, _) = Space::start_in(Init::Ours, &command, Around { wrapper: &wrapper, ..Around::default() }).finish();
+    let (out, _, _) =
+        Space::start_in(Init::Ours, &command, Around { wrapper: &wrapper, ..Around::default() }).finish();
     assert_eq!(out, format!("0027\n{}\n ff\n", scratch.path().display()));
 }
 
@@ -121,7 +147,8 @@ fn environment_umask_and_directory_pass_through() {
 fn init_itself_keeps_no_folder_busy() {
     let scratch = Scratch::new();
     let wrapper = ["sh", "-c", r#"cd "$0" && exec "$@""#, scratch.path().to_str().unwrap()];
-    let space = Space::start_in(Init::Ours, &["sleep", "60"], Around { wrapper: &wrapper, ..Around::default() });
+    let space =
+        Space::start_in(Init::Ours, &["sleep", "60"], Around { wrapper: &wrapper, ..Around::default() });
     space.agent();
     common_pid1::wait_for("init's move to /", || {
         fs::read_link(format!("/proc/{}/cwd", space.pid1)).is_ok_and(|path| path.as_os_str() == "/")
@@ -132,7 +159,8 @@ fn init_itself_keeps_no_folder_busy() {
 fn variables_that_announce_closed_descriptors_go() {
     let wrapper = ["env", "LISTEN_FDS=1", "LISTEN_PID=1", "LISTEN_FDNAMES=x"];
     let command = ["sh", "-c", "env | grep -c ^LISTEN"];
-    let (out, _, _) = Space::start_in(Init::Ours, &command, Around { wrapper: &wrapper, ..Around::default() }).finish();
+    let (out, _, _) =
+        Space::start_in(Init::Ours, &command, Around { wrapper: &wrapper, ..Around::default() }).finish();
     assert_eq!(out, "0\n");
 }
 
@@ -141,7 +169,8 @@ fn supervise_does_not_run_where_a_firewall_is_asked_for() {
     let prepare = "mount -t tmpfs none /run && mkdir -p /run/clawker/host && : > /run/clawker/host/boot.json && exec \"$@\"";
     let wrapper = ["unshare", "--mount", "sh", "-c", prepare, "sh"];
     let (out, err, code) =
-        Space::start_in(Init::Ours, &["echo", "ran"], Around { wrapper: &wrapper, ..Around::default() }).finish();
+        Space::start_in(Init::Ours, &["echo", "ran"], Around { wrapper: &wrapper, ..Around::default() })
+            .finish();
     assert_eq!((out.as_str(), code), ("", 125));
     assert!(err.contains("boot.json"), "{err}");
 }
@@ -149,7 +178,8 @@ fn supervise_does_not_run_where_a_firewall_is_asked_for() {
 #[test]
 fn mistakes_in_the_arguments_are_125() {
     for args in [&["supervise"][..], &["supervise", "--sesion", "x"], &["supervise", "--grace", "8", "x"]] {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_clawker-init")).args(args).output().unwrap();
+        let output =
+            std::process::Command::new(env!("CARGO_BIN_EXE_clawker-init")).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(125), "{args:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{args:?}");
     }

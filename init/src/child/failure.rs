@@ -71,7 +71,11 @@ impl Failure {
     }
 
     pub(super) fn decode([code, a, b, c, d]: [u8; Self::BYTES]) -> Self {
-        Self { stage: Stage::from_code(code), errno: i32::from_ne_bytes([a, b, c, d]), program: OsString::new() }
+        Self {
+            stage: Stage::from_code(code),
+            errno: i32::from_ne_bytes([a, b, c, d]),
+            program: OsString::new(),
+        }
     }
 
     /// 127, 126, or 125 where it was not exec that failed.
@@ -96,7 +100,8 @@ impl std::fmt::Display for Failure {
         let program = self.program.display();
         if self.stage == Stage::Exec && self.errno == libc::ENOENT {
             let is_path = self.program.as_encoded_bytes().contains(&b'/');
-            let why = if is_path { "no such file, or its interpreter is missing" } else { "not found in PATH" };
+            let why =
+                if is_path { "no such file, or its interpreter is missing" } else { "not found in PATH" };
             return write!(f, "Can't run {program}: {why}");
         }
         let why = match self.errno {
@@ -130,7 +135,9 @@ mod tests {
     #[test]
     fn the_message_names_the_program() {
         let failure = |errno, program: &str| {
-            Failure::new(Stage::Exec, &io::Error::from_raw_os_error(errno)).named(OsStr::new(program)).to_string()
+            Failure::new(Stage::Exec, &io::Error::from_raw_os_error(errno))
+                .named(OsStr::new(program))
+                .to_string()
         };
         assert_eq!(failure(libc::ENOENT, "foo"), "Can't run foo: not found in PATH");
         assert!(failure(libc::ENOENT, "/foo").contains("/foo: no such file"));

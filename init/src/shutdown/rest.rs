@@ -63,7 +63,9 @@ impl Rest {
         };
         match self {
             Self::Namespace => report(sys::kill(-1, signal)),
-            Self::Descendants => descendants(std::process::id()).into_iter().for_each(|pid| report(sys::kill(pid, signal))),
+            Self::Descendants => {
+                descendants(std::process::id()).into_iter().for_each(|pid| report(sys::kill(pid, signal)))
+            }
         }
     }
 }
@@ -89,7 +91,9 @@ fn children(pid: &str) -> Vec<i32> {
     tasks
         .flatten()
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|text| text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>())
+        .flat_map(|text| {
+            text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+        })
         .collect()
 }
 
@@ -119,7 +123,8 @@ mod tests {
 
     #[test]
     fn descendants_are_found_through_their_parents() {
-        let mut shell = std::process::Command::new("sh").args(["-c", "sleep 60 & sleep 60 & wait"]).spawn().unwrap();
+        let mut shell =
+            std::process::Command::new("sh").args(["-c", "sleep 60 & sleep 60 & wait"]).spawn().unwrap();
         let leader = i32::try_from(shell.id()).unwrap();
         let all = || descendants(std::process::id());
         let started = std::time::Instant::now();

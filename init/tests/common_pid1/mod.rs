@@ -1,7 +1,7 @@
 //! Starts an init in a fresh PID namespace and looks at it from outside. The same checks run against the inits
 //! that people use, so that each is seen to be able to fail. Needs root; a missing tool fails the test.
 
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::enum_variant_names)]
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -174,7 +174,8 @@ pub fn children(pid: i32) -> Vec<i32> {
 /// A line of `/proc/PID/status`.
 pub fn status(pid: i32, key: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':').map(|value| value.trim().to_owned()))
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':').map(|value| value.trim().to_owned()))
 }
 
 pub fn alive(pid: i32) -> bool {
