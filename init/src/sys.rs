@@ -380,3 +380,28 @@ pub fn leave_terminal(fd: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: the request takes no argument.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCNOTTY, 0) }.into()).map(drop)
 }
+
+// ---------------------------------------------------------------------------------------------------------
+// Netlink
+
+/// `NETLINK_CAP_ACK` of `linux/netlink.h`.
+const NETLINK_CAP_ACK: libc::c_int = 10;
+
+/// Has errors name the request by its header only (`NETLINK_CAP_ACK`).
+///
+/// # Errors
+/// None that a netlink socket can meet on Linux 4.3 and later.
+pub fn netlink_cap_ack(fd: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the pointer is to a live int, and the length is an int's.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_NETLINK,
+            NETLINK_CAP_ACK,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    check(result.into()).map(drop)
+}

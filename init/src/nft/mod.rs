@@ -1,1 +1,9 @@
-//! (to come)
+//! nf_tables: the rules as values ([`rules`], made of [`expr`] and [`sets`]), the transaction that puts them in
+//! the kernel ([`batch`]), and what the kernel lists ([`read`]).
+
+pub mod batch;
+pub mod expr;
+pub mod read;
+pub mod rules;
+pub mod sets;
+pub mod uapi;

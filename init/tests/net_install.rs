@@ -1,0 +1,100 @@
+//! The rule set in the kernel: installed whole, read back, the same as nft would have made it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod net;
+
+use std::time::{Duration, Instant};
+
+use clawker_init::fence::Opening;
+use clawker_init::netfilter::Netfilter;
+use clawker_init::nft::rules::{Features, compile};
+use clawker_init::route;
+use clawker_protocol::enforcement::Service;
+use net::{World, enforcement};
+
+const ALL: Features = Features { owner: true, egress: true };
+
+/// Handles, the owner and what was counted differ between two installs of the same thing.
+fn without_handles(listing: &str) -> Vec<String> {
+    let skip = |line: &&str| {
+        let line = line.trim();
+        !line.is_empty() && line != "flags owner" && !line.starts_with("packets ")
+    };
+    let line = |line: &str| {
+        let line = line.split(" # progname").next().unwrap();
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            [family @ ("inet" | "netdev"), table, chain, ..] if !chain.starts_with('@') => {
+                format!("{family} {table} {chain}")
+            }
+            _ => line.to_owned(),
+        }
+    };
+    let mut lines = listing.lines().filter(skip).map(line).collect::<Vec<_>>();
+    // A hash has its elements in an order of its own.
+    lines.chunk_by_mut(|one, other| is_element(one) == is_element(other)).for_each(|run| {
+        if run.first().is_some_and(|line| is_element(line)) {
+            run.sort();
+        }
+    });
+    lines
+}
+
+fn is_element(line: &str) -> bool {
+    line.starts_with("\telement ")
+}
+
+#[test]
+fn what_we_install_is_what_nft_makes_of_the_same_rules() {
+    let world = World::new();
+    let twin = World::new();
+    for opening in [Opening::Closed, Opening::Indefinitely] {
+        world.enter_agent();
+        let mut netfilter = Netfilter::open().unwrap();
+        netfilter.install(&enforcement(), opening).unwrap();
+        let interfaces = route::interfaces().unwrap();
+        assert!(interfaces.iter().any(|interface| interface.name == "eth0"), "{interfaces:?}");
+
+        twin.enter_agent();
+        let text = compile(&enforcement(), opening, &route::interfaces().unwrap(), ALL).render();
+        let file = std::env::temp_dir().join(format!("clawker-golden-{}.nft", std::process::id()));
+        std::fs::write(&file, text.replace("\tflags owner\n", "")).unwrap();
+        let made = twin.nft(&["-f", file.to_str().unwrap()]);
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        std::fs::remove_file(&file).unwrap();
+
+        for args in [&["list", "ruleset"][..], &["--debug=netlink", "list", "ruleset"]] {
+            let (ours, theirs) = (world.listing(args), twin.listing(args));
+            assert!(ours.contains("flags owner") && ours.contains("clawker-guard"), "{ours}");
+            let (ours, theirs) = (without_handles(&ours), without_handles(&theirs));
+            for (one, other) in ours.iter().zip(&theirs) {
+                assert_eq!(one, other, "{opening:?} {args:?}");
+            }
+            assert_eq!(ours.len(), theirs.len());
+        }
+        assert!(twin.nft(&["flush", "ruleset"]).status.success());
+    }
+}
+
+#[test]
+fn ten_thousand_services_fit_in_one_transaction() {
+    let world = World::new();
+    world.enter_agent();
+    let mut big = enforcement();
+    big.services = (0..10_000u32)
+        .map(|n| Service {
+            address: std::net::Ipv4Addr::from(0xc612_0000 + n),
+            port: 443,
+            listener: 20_000 + u16::try_from(n % 10_000).unwrap(),
+        })
+        .collect();
+    let mut netfilter = Netfilter::open().unwrap();
+    let start = Instant::now();
+    netfilter.install(&big, Opening::Closed).unwrap();
+    let took = start.elapsed();
+    eprintln!("10,000 services installed and read back in {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let listing = world.listing(&["list", "map", "inet", "clawker", "services"]);
+    assert_eq!(listing.matches(" : 2").count(), 10_000);
+}
