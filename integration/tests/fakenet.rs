@@ -2,7 +2,8 @@
 //! no other test may call silence. Needs root and Docker.
 #![allow(clippy::unwrap_used, reason = "A test's helpers fail the test by it")]
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clawker_integration::fakenet::record::{Kind, Record};
@@ -50,20 +51,38 @@ fn recorded(rig: &Rig, kind: Kind, canary: &str) -> Vec<Record> {
 
 #[test]
 fn every_sink_records_what_reaches_it_and_nothing_stays_behind() {
-    let elsewhere = Elsewhere::new();
+    leave_a_killed_run();
     let mut rig = Rig::up("self").unwrap();
+    assert_eq!(docker(&["ps", "-aq", "--filter", "name=clawker-fakenet-killed"]).unwrap(), "");
+    let elsewhere = Elsewhere::new();
+    rig.keep_sources().unwrap();
     from_the_host(&mut rig);
     from_another_bridge(&rig);
     messages(&rig);
+    it_only_answers(&rig);
     // Waits for the records of all that came before it, then looks for what never came.
     curl(&rig, &["http://198.51.100.133/last"]);
     recorded(&rig, Kind::Http, "/last");
     assert!(rig.saw("canary-that-was-never-sent").is_empty());
+    let count = rig.records().len();
+    assert_eq!(rig.since(count), []);
 
     drop((rig, elsewhere));
     assert_eq!(docker(&["ps", "-aq", "--filter", "label=clawker.fakenet"]).unwrap(), "");
     assert_eq!(docker(&["network", "ls", "-q", "--filter", "label=clawker.fakenet"]).unwrap(), "");
-    assert!(!run("iptables", &["-w", "-S", "DOCKER-USER"]).unwrap().contains("fakenet"));
+    assert!(!run("iptables-save", &[]).unwrap().contains("fakenet"));
+}
+
+/// A rig whose process had no time to tidy up.
+fn leave_a_killed_run() {
+    let mut killed =
+        Command::new(env!("CARGO_BIN_EXE_rig")).arg("killed").stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(killed.stdout.take().unwrap()).lines();
+    let is_up = said.any(|line| line.unwrap().starts_with("records"));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(is_up, "The rig to be killed did not come up");
+    assert_ne!(docker(&["ps", "-q", "--filter", "name=clawker-fakenet-killed"]).unwrap(), "");
 }
 
 fn from_the_host(rig: &mut Rig) {
@@ -125,7 +144,8 @@ fn from_another_bridge(rig: &Rig) {
     assert_eq!(recorded(rig, Kind::Data, "canary-raw")[0].destination, "198.51.100.133:31337");
     assert!(probe(&["tcp", "198.51.100.133:22"]).starts_with("SSH-2.0-"));
     assert_eq!(probe(&["udp", "198.51.100.133:9999", "canary-udp"]), "canary-udp");
-    recorded(rig, Kind::Udp, "canary-udp");
+    let source = &recorded(rig, Kind::Udp, "canary-udp")[0].source;
+    assert!(!source.starts_with("198.51.100."), "The record names the bridge, {source}, and not who came");
     // Nobody answers on this port, and yet it must be seen.
     assert!(rig.probe_from(Elsewhere::NETWORK, &["udp", "198.51.100.133:40000", "canary-deaf"]).is_err());
     assert_eq!(recorded(rig, Kind::Udp, "canary-deaf")[0].destination, "198.51.100.133:40000");
@@ -160,4 +180,27 @@ fn messages(rig: &Rig) {
     );
     let head = curl(rig, &["--resolve", resolve, "-I", "https://api.anthropic.com/"]);
     assert!(head.starts_with("HTTP/2 200"), "{head}");
+}
+
+/// Whoever sits on the fake internet's network must not be able to use it as a way to the real one.
+fn it_only_answers(rig: &Rig) {
+    let (name, image) = ("clawker-fakenet-test", rig.image());
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        name,
+        "--label",
+        LABEL,
+        "--network",
+        Elsewhere::NETWORK,
+        "--cap-add",
+        "NET_ADMIN",
+    ];
+    docker(&[&run[..], &[&image, "serve"]].concat()).unwrap();
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let target = format!("{}:9000", docker(&["inspect", "--format", format, name]).unwrap());
+    let reaches = |network: &str| rig.probe_from(network, &["tcp", &target, "hello"]).is_ok();
+    assert!(wait(PATIENCE, || reaches(Elsewhere::NETWORK)));
+    assert!(!reaches(&rig.network()));
 }

@@ -1,10 +1,10 @@
-//! What the fake internet writes down: one JSON line for each thing that arrives, on stdout and in a file. The
-//! rig reads the same lines back. Nothing that arrives is ever judged here.
+//! What the fake internet writes down: one JSON line for each thing that arrives. The rig reads the same lines back. Nothing that arrives is ever judged here.
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::net::Ipv6Addr;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -129,6 +129,11 @@ impl Record {
         self
     }
 
+    /// Whether it is what every IPv6 interface says to its own link (RFC 4861, RFC 3810), asked or not.
+    pub fn is_chatter(&self) -> bool {
+        self.destination.parse::<Ipv6Addr>().is_ok_and(|to| to.segments()[0] == 0xff02)
+    }
+
     /// The payload's bytes.
     pub fn bytes(&self) -> Vec<u8> {
         if self.base64.is_empty() {
@@ -138,30 +143,29 @@ impl Record {
     }
 }
 
-/// Where the lines go.
+/// Where the lines go: a file, or stdout. Never both: a slow reader of stdout would hold up every answer.
 #[derive(Debug)]
 pub struct Recorder {
-    file: Mutex<Option<File>>,
+    file: Option<Mutex<File>>,
 }
 
 impl Recorder {
-    /// Writes to stdout and, where a path is given, to a file that it makes anew.
+    /// Writes to a file that it makes anew, else to stdout.
     ///
     /// # Errors
     /// When the file can't be made.
     pub fn new(file: Option<&Path>) -> io::Result<Self> {
-        Ok(Self { file: Mutex::new(file.map(File::create).transpose()?) })
+        Ok(Self { file: file.map(File::create).transpose()?.map(Mutex::new) })
     }
 
     /// Writes one line, whole. A sink that can't be written any more loses it: there is nobody to tell.
     pub fn write(&self, record: &Record) {
         let Ok(mut line) = serde_json::to_vec(record) else { return };
         line.push(b'\n');
-        let mut file: MutexGuard<'_, _> = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = file.as_mut() {
-            let _ = file.write_all(&line);
-        }
-        let _ = io::stdout().lock().write_all(&line);
+        let _ = match &self.file {
+            Some(file) => file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line),
+            None => io::stdout().lock().write_all(&line),
+        };
     }
 }
 
@@ -176,6 +180,14 @@ mod tests {
         let back: Record = serde_json::from_str(&line).unwrap();
         assert_eq!(back.bytes(), bytes);
         assert!(back.text.contains("ary"));
+    }
+
+    #[test]
+    fn only_what_goes_to_the_own_link_is_chatter() {
+        assert!(Record::new(Kind::Icmp).between("fe80::1", "ff02::16").is_chatter());
+        for to in ["198.51.100.131", "198.51.100.131:53", "2001:db8::1", "ff0e::1", ""] {
+            assert!(!Record::new(Kind::Udp).between("::", to).is_chatter(), "{to}");
+        }
     }
 
     #[test]

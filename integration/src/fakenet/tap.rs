@@ -4,6 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
@@ -38,7 +39,7 @@ pub struct Tap<S> {
     inner: S,
     place: Place,
     recorder: Arc<Recorder>,
-    left: usize,
+    left: Arc<AtomicUsize>,
     seen: Vec<u8>,
     given: usize,
 }
@@ -46,12 +47,17 @@ pub struct Tap<S> {
 impl<S: AsyncRead + Unpin> Tap<S> {
     /// Taps a connection; after `limit` bytes it writes nothing more down.
     pub fn new(inner: S, place: Place, recorder: Arc<Recorder>, limit: usize) -> Self {
-        Self { inner, place, recorder, left: limit, seen: Vec::new(), given: 0 }
+        Self { inner, place, recorder, left: Arc::new(AtomicUsize::new(limit)), seen: Vec::new(), given: 0 }
     }
 
     /// Where it sits.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// How many more bytes it writes down; whoever holds it can end that.
+    pub fn quota(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.left)
     }
 
     /// Waits for the first bytes and keeps them for the reader; empty at the end of the stream.
@@ -66,9 +72,10 @@ impl<S: AsyncRead + Unpin> Tap<S> {
         Ok(&self.seen)
     }
 
-    fn note(&mut self, bytes: &[u8]) {
-        let noted = &bytes[..bytes.len().min(self.left)];
-        self.left -= noted.len();
+    fn note(&self, bytes: &[u8]) {
+        let left = self.left.load(Ordering::Relaxed);
+        let noted = &bytes[..bytes.len().min(left)];
+        self.left.store(left - noted.len(), Ordering::Relaxed);
         if !noted.is_empty() {
             self.recorder.write(&self.place.record(Kind::Data).what(self.place.layer).payload(noted));
         }

@@ -22,9 +22,8 @@ pub const PORTS: [u16; 7] = [22, 80, 443, 853, 8080, 8443, 9000];
 
 const SSH: u16 = 22;
 const BANNER: &[u8] = b"SSH-2.0-fakenet\r\n";
-/// How much of a connection is written down before and after decryption. The ClientHello is what counts outside.
-const RAW_LIMIT: usize = 64 << 10;
-const DECRYPTED_LIMIT: usize = 64 << 10;
+/// How much of a connection is written down: as it came, and again as decrypted.
+const LIMIT: usize = 64 << 10;
 
 /// What every connection needs.
 #[derive(Debug)]
@@ -114,7 +113,7 @@ impl Servers {
         if destination.port() == SSH {
             stream.write_all(BANNER).await?;
         }
-        let mut tap = Tap::new(stream, place, Arc::clone(&self.recorder), RAW_LIMIT);
+        let mut tap = Tap::new(stream, place, Arc::clone(&self.recorder), LIMIT);
         match Speaks::of(tap.first_bytes().await?) {
             Speaks::Tls => self.tls(tap).await,
             Speaks::Http => http::serve(tap, Arc::clone(&self.recorder), String::new()).await,
@@ -123,8 +122,10 @@ impl Servers {
     }
 
     async fn tls(self: Arc<Self>, tap: Tap<TcpStream>) -> io::Result<()> {
-        let place = tap.place().clone();
+        let (place, quota) = (tap.place().clone(), tap.quota());
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tap).await?;
+        // From here on it is ciphertext, which tells nothing.
+        quota.store(0, Ordering::Relaxed);
         let hello = start.client_hello();
         let sni = hello.server_name().unwrap_or_default().to_owned();
         let offered = hello.alpn().into_iter().flatten().map(|name| name.escape_ascii().to_string());
@@ -132,7 +133,7 @@ impl Servers {
         self.recorder.write(&place.record(Kind::Tls).name(sni.clone()).what(alpn));
         let stream = start.into_stream(Arc::clone(&self.tls)).await?;
         let place = Place { layer: "tls", ..place };
-        let mut tap = Tap::new(stream, place, Arc::clone(&self.recorder), DECRYPTED_LIMIT);
+        let mut tap = Tap::new(stream, place, Arc::clone(&self.recorder), LIMIT);
         match Speaks::of(tap.first_bytes().await?) {
             Speaks::Http => http::serve(tap, Arc::clone(&self.recorder), sni).await,
             Speaks::Tls | Speaks::Other => echo(tap).await,

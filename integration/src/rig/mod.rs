@@ -13,6 +13,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::fakenet::address;
@@ -131,9 +132,24 @@ impl Rig {
         self.write_zone()
     }
 
+    /// From here on records name the container that came, not its bridge: of the networks that there are now. Call it
+    /// again after another one was made.
+    ///
+    /// # Errors
+    /// When `iptables` refuses.
+    pub fn keep_sources(&self) -> Result<(), CommandError> {
+        rules::keep_sources()
+    }
+
     /// Everything that has arrived so far.
     pub fn records(&self) -> Vec<Record> {
         records::read(&self.folder.join(files::RECORDS))
+    }
+
+    /// Everything that has arrived after so many records, but what IPv6 interfaces tell their link by themselves.
+    /// `rig.records().len()` before, and an empty list after, is the proof that nothing came.
+    pub fn since(&self, count: usize) -> Vec<Record> {
+        self.records().into_iter().skip(count).filter(|record| !record.is_chatter()).collect()
     }
 
     /// Where in the records a text is, letter case apart: in names, headers and payloads, also split over the
@@ -178,8 +194,7 @@ impl Rig {
         let mount = format!("{}:/shared", self.folder.display());
         let mut arguments = vec!["run", "-d", "--name", &name, "--label", &label, "--network", &network];
         arguments.extend(["--ip", &address, "--cap-add", "NET_ADMIN", "--read-only", "-v", &mount]);
-        // The file in the folder is what counts; Docker's copy is for a look by hand.
-        arguments.extend(["--log-opt", "max-size=10m", &image, "serve", "/shared"]);
+        arguments.extend([&image, "serve", "/shared"]);
         docker(&arguments)?;
         let ready =
             wait(START, || self.records().iter().any(|record| record.kind == Kind::Ready) || !self.runs());
@@ -197,9 +212,7 @@ impl Rig {
     }
 
     fn last_words(&self) -> String {
-        // `docker logs` gives stderr on stderr, which a failed command would quote.
-        let name = self.container();
-        let output = std::process::Command::new("docker").args(["logs", "--tail", "5", &name]).output();
+        let output = Command::new("docker").args(["logs", "--tail", "5", &self.container()]).output();
         output.map(|output| String::from_utf8_lossy(&output.stderr).trim().to_owned()).unwrap_or_default()
     }
 

@@ -1,5 +1,6 @@
-//! The two netfilter changes that the rig needs: Docker keeps its bridges apart, so traffic to and from the fake
-//! internet is let through in the chain that Docker leaves to its users; and inside the fake internet's own
+//! The netfilter changes that the rig needs. Docker keeps its bridges apart, so traffic to the fake internet and its
+//! answers are let through in the chain that Docker leaves to its users, and nothing else may leave that network, least
+//! of all to the real internet. What goes to it can keep its source address, so that a record tells who came. And inside the fake internet's own
 //! namespace every TCP port leads to the one that answers them all.
 
 use super::docker::{CommandError, run};
@@ -7,25 +8,49 @@ use crate::fakenet::{address, resolver, tcp};
 
 /// Marks the rig's rules among others.
 const COMMENT: &str = "clawker-fakenet";
-const CHAIN: &str = "DOCKER-USER";
 
-/// Lets the fake internet and other bridges reach each other.
+const FILTER: (&str, &str) = ("filter", "DOCKER-USER");
+const NAT: (&str, &str) = ("nat", "POSTROUTING");
+
+/// The way, in the order in which the rules have to stand.
+const WAY: [&[&str]; 3] = [
+    &["-d", address::NETWORK, "-j", "ACCEPT"],
+    &["-s", address::NETWORK, "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "ACCEPT"],
+    &["-s", address::NETWORK, "-j", "DROP"],
+];
+
+/// Lets other bridges reach the fake internet, and only answers come back.
 ///
 /// # Errors
 /// When `iptables` refuses: no root, or no Docker that made the chain.
 pub fn open_the_way() -> Result<(), CommandError> {
-    for direction in ["-s", "-d"] {
-        let rule = [direction, address::NETWORK, "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT"];
-        iptables(&[&["-I", CHAIN], &rule[..]].concat())?;
-    }
-    Ok(())
+    WAY.iter().rev().try_for_each(|rule| insert(FILTER, rule))
 }
 
-/// Takes back what [`open_the_way`] did, in this run or in one that was killed.
+/// Keeps Docker from putting a bridge's address in front of what its containers send to the fake internet. Docker
+/// puts each new network's rule first, so this holds for the networks that there are when it is called.
+///
+/// # Errors
+/// As [`open_the_way`].
+pub fn keep_sources() -> Result<(), CommandError> {
+    remove_ours(NAT);
+    insert(NAT, &["-d", address::NETWORK, "-j", "ACCEPT"])
+}
+
+/// Takes back what [`open_the_way`] and [`keep_sources`] did, in this run or in one that was killed.
 pub fn close_the_way() {
-    for rule in run("iptables", &["-w", "-S", CHAIN]).unwrap_or_default().lines() {
+    remove_ours(FILTER);
+    remove_ours(NAT);
+}
+
+fn insert((table, chain): (&str, &str), rule: &[&str]) -> Result<(), CommandError> {
+    iptables(table, &[&["-I", chain, "-m", "comment", "--comment", COMMENT], rule].concat())
+}
+
+fn remove_ours((table, chain): (&str, &str)) {
+    for rule in run("iptables", &["-w", "-t", table, "-S", chain]).unwrap_or_default().lines() {
         if let Some(rule) = ours(rule) {
-            let _ = iptables(&[&["-D"], &rule[..]].concat());
+            let _ = iptables(table, &[&["-D"], &rule[..]].concat());
         }
     }
 }
@@ -47,8 +72,8 @@ pub fn catch_all(pid: &str) -> Result<(), CommandError> {
     run("nsenter", &[&enter[..], &redirect[..]].concat()).map(drop)
 }
 
-fn iptables(arguments: &[&str]) -> Result<(), CommandError> {
-    run("iptables", &[&["-w"], arguments].concat()).map(drop)
+fn iptables(table: &str, arguments: &[&str]) -> Result<(), CommandError> {
+    run("iptables", &[&["-w", "-t", table], arguments].concat()).map(drop)
 }
 
 #[cfg(test)]

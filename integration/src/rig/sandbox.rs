@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -15,6 +16,9 @@ pub const BINARY_VARIABLE: &str = "CLAWKER_BIN";
 /// The label on everything that the product makes in Docker.
 const LABEL: &str = "clawker.instance";
 
+/// The agent's uid and gid in an image that says nothing else.
+const AGENT: u32 = 1001;
+
 /// The place.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -23,13 +27,14 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes it. `instance` keeps it apart from any other clawker on this engine; settings lead to the rig's
-    /// resolver, and the project named `project` trusts the rig's root.
+    /// Makes it. `instance` keeps it apart from any other clawker on this engine, so it is one per test, and short:
+    /// it stands in the path of a socket. Settings lead to the rig's resolver, and the project named `project`
+    /// trusts the rig's root. The project's folder belongs to the agent's uid, as an ordinary user's would.
     ///
     /// # Errors
     /// When its files can't be written.
     pub fn new(rig: &Rig, instance: &str, project: &str) -> io::Result<Self> {
-        let root = std::env::temp_dir().join(format!("clawker-sandbox-{instance}-{}", std::process::id()));
+        let root = std::env::temp_dir().join(format!("clawker-sandbox-{instance}"));
         let sandbox = Self { instance: instance.to_owned(), root };
         sandbox.sweep();
         for folder in
@@ -44,6 +49,7 @@ impl Sandbox {
             "project: {project}\nsecurity:\n  extra_ca: [{}]\n",
             root_certificate.display()
         ))?;
+        chown(sandbox.project(), Some(AGENT), Some(AGENT))?;
         Ok(sandbox)
     }
 
