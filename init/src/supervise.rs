@@ -2,6 +2,7 @@
 //! installs no rules, so it refuses to run where a boot config says that there must be some.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -91,7 +92,8 @@ pub fn command(args: &[OsString]) -> u8 {
         Err(mistake) => return refuse(&mistake),
     };
     if asked.help {
-        print!("{USAGE}");
+        // A reader who is gone needs no help.
+        let _ = std::io::stdout().write_all(USAGE.as_bytes());
         return 0;
     }
     if !is_certainly_absent(Path::new(places::BOOT_CONFIG)) {
