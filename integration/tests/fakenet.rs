@@ -2,12 +2,15 @@
 //! no other test may call silence. Needs root and Docker.
 #![allow(clippy::unwrap_used, reason = "A test's helpers fail the test by it")]
 
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clawker_integration::fakenet::record::{Kind, Record};
 use clawker_integration::rig::docker::{docker, remove_labelled, run};
+use clawker_integration::rig::sandbox::Sandbox;
 use clawker_integration::rig::{Rig, image, wait};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,6 +63,7 @@ fn every_sink_records_what_reaches_it_and_nothing_stays_behind() {
     from_another_bridge(&rig);
     messages(&rig);
     it_only_answers(&rig);
+    a_sandbox_takes_everything_with_it(&rig);
     // Waits for the records of all that came before it, then looks for what never came.
     curl(&rig, &["http://198.51.100.133/last"]);
     recorded(&rig, Kind::Http, "/last");
@@ -203,4 +207,24 @@ fn it_only_answers(rig: &Rig) {
     let reaches = |network: &str| rig.probe_from(network, &["tcp", &target, "hello"]).is_ok();
     assert!(wait(PATIENCE, || reaches(Elsewhere::NETWORK)));
     assert!(!reaches(&rig.network()));
+}
+
+fn a_sandbox_takes_everything_with_it(rig: &Rig) {
+    let sandbox = Sandbox::new(rig, "selftest", "shop").unwrap();
+    let made = sandbox.agent_container("dev");
+    assert_eq!(made, "clawker.shop.dev.selftest");
+    let settings = fs::read_to_string(sandbox.settings_file()).unwrap();
+    assert!(settings.contains("198.51.100.10"), "{settings}");
+    let project = fs::metadata(sandbox.project()).unwrap();
+    assert_ne!(project.uid(), 0, "A project of root's is none that an agent can work in");
+    let command = sandbox.command(&["ps"]);
+    let variable = |name: &str| command.get_envs().find(|(key, _)| *key == name).and_then(|(_, value)| value);
+    assert_eq!(variable("CLAWKER_INSTANCE").unwrap(), "selftest");
+    assert_eq!(variable("XDG_STATE_HOME").unwrap(), sandbox.state());
+
+    docker(&["create", "--name", &made, "--label", "clawker.instance=selftest", &rig.image()]).unwrap();
+    let home = sandbox.home();
+    drop(sandbox);
+    assert!(!home.exists());
+    assert_eq!(docker(&["ps", "-aq", "--filter", "label=clawker.instance=selftest"]).unwrap(), "");
 }

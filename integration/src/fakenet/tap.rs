@@ -120,13 +120,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_looked_at_is_read_again_and_nothing_is_lost() {
+    async fn what_was_looked_at_is_read_again_and_only_the_quota_is_written_down() {
         let place = Place { connection: 1, source: "a".into(), destination: "b".into(), layer: "tcp" };
-        let recorder = Arc::new(Recorder::new(None).unwrap());
+        let file = std::env::temp_dir().join(format!("fakenet-tap-{}", std::process::id()));
+        let recorder = Arc::new(Recorder::new(Some(&file)).unwrap());
         let mut tap = Tap::new(&b"GET / and the rest"[..], place, recorder, 4);
         assert!(tap.first_bytes().await.unwrap().starts_with(b"GET "));
         let mut all = Vec::new();
         tap.read_to_end(&mut all).await.unwrap();
         assert_eq!(all, b"GET / and the rest");
+        let written = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(written.contains("\"GET \"") && !written.contains("rest"), "{written}");
     }
 }

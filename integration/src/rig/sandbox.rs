@@ -23,6 +23,7 @@ const AGENT: u32 = 1001;
 #[derive(Debug)]
 pub struct Sandbox {
     instance: String,
+    project_name: String,
     root: PathBuf,
 }
 
@@ -35,7 +36,7 @@ impl Sandbox {
     /// When its files can't be written.
     pub fn new(rig: &Rig, instance: &str, project: &str) -> io::Result<Self> {
         let root = std::env::temp_dir().join(format!("clawker-sandbox-{instance}"));
-        let sandbox = Self { instance: instance.to_owned(), root };
+        let sandbox = Self { instance: instance.to_owned(), project_name: project.to_owned(), root };
         sandbox.sweep();
         for folder in
             [sandbox.home(), sandbox.project(), sandbox.root.join("config/clawker"), sandbox.state()]
@@ -113,9 +114,14 @@ impl Sandbox {
         self.command(arguments).output()
     }
 
-    /// The full name of a container that the product made: `clawker-envoy-<instance>`, for one.
-    pub fn docker_name(&self, name: &str) -> String {
-        format!("{name}-{}", self.instance)
+    /// The full name of a part of the stack: `clawker-envoy`, `clawker-coredns`, `clawker-net`.
+    pub fn stack_name(&self, part: &str) -> String {
+        format!("{part}-{}", self.instance)
+    }
+
+    /// The name of an agent's container.
+    pub fn agent_container(&self, agent: &str) -> String {
+        format!("clawker.{}.{agent}.{}", self.project_name, self.instance)
     }
 
     /// Removes what carries the instance's label, and the files.
