@@ -116,7 +116,6 @@ impl SockDiag {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     #[test]
     fn an_ipv4_peer_of_an_ipv6_socket_is_judged_as_ipv4() {

@@ -65,10 +65,10 @@ impl Netfilter {
         let ruleset =
             rules::compile(&standing.enforcement, standing.opening_now(), &interfaces, self.features);
         for table in &ruleset.tables {
-            let Err(NetfilterError::ReadBack(why)) =
-                read_back::confirm_unchanged(&mut self.nft, table, &standing.fingerprint)
-            else {
-                continue;
+            let why = match read_back::confirm_unchanged(&mut self.nft, table, &standing.fingerprint) {
+                Ok(()) => continue,
+                Err(NetfilterError::ReadBack(why)) => why,
+                Err(error) => return Err(error),
             };
             let mut batch = Batch::new();
             let there = |listed: &&ListedTable| listed.family == table.family && listed.name == table.name;

@@ -164,6 +164,7 @@ impl World {
             "netns",
             &self.outside,
         ]);
+        ip(&["-n", &self.outside, "link", "set", name, "up"]);
         ip(&["-n", &self.agent, "link", "set", name, "up"]);
     }
 
