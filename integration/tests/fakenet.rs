@@ -1,6 +1,6 @@
 //! The fake internet against real clients, from the host and from another bridge: what a sink does not record here,
 //! no other test may call silence. Needs root and Docker.
-#![allow(clippy::unwrap_used, reason = "A test's helpers fail the test by it")]
+#![allow(clippy::unwrap_used, reason = "What a test calls fails it by this")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -74,6 +74,7 @@ fn every_sink_records_what_reaches_it_and_nothing_stays_behind() {
     drop((rig, elsewhere));
     assert_eq!(docker(&["ps", "-aq", "--filter", "label=clawker.fakenet"]).unwrap(), "");
     assert_eq!(docker(&["network", "ls", "-q", "--filter", "label=clawker.fakenet"]).unwrap(), "");
+    assert_eq!(docker(&["image", "ls", "-q", image::REPOSITORY]).unwrap(), "");
     assert!(!run("iptables-save", &[]).unwrap().contains("fakenet"));
 }
 

@@ -27,10 +27,13 @@ pub fn import(binary: &Path, name: &str) -> Result<(), RigError> {
     Ok(())
 }
 
-/// Removes the images of all rigs.
+/// Removes the images of all rigs, and what still runs from them.
 pub fn remove_all() {
-    let ids = docker(&["image", "ls", "-q", REPOSITORY]).unwrap_or_default();
-    for id in ids.lines() {
+    for id in docker(&["image", "ls", "-q", REPOSITORY]).unwrap_or_default().lines() {
+        let from_it = format!("ancestor={id}");
+        for container in docker(&["ps", "-aq", "--filter", &from_it]).unwrap_or_default().lines() {
+            let _ = docker(&["rm", "-f", container]);
+        }
         let _ = docker(&["image", "rm", "-f", id]);
     }
 }
