@@ -9,8 +9,6 @@ use crate::privileges::{DropError, Step};
 /// What was being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Giving the standard streams to the agent's user.
-    Streams,
     /// A step of the drop.
     Drop(Step),
     /// Tying the child's life to ours.
@@ -22,14 +20,13 @@ pub enum Stage {
 }
 
 impl Stage {
-    const OTHERS: [Self; 4] = [Self::Streams, Self::ParentDeath, Self::Directory, Self::Exec];
+    const OTHERS: [Self; 3] = [Self::ParentDeath, Self::Directory, Self::Exec];
 
     fn code(self) -> u8 {
         match self {
-            Self::Streams => 0,
-            Self::ParentDeath => 1,
-            Self::Directory => 2,
-            Self::Exec => 3,
+            Self::ParentDeath => 0,
+            Self::Directory => 1,
+            Self::Exec => 2,
             Self::Drop(step) => 16 + step as u8,
         }
     }
@@ -111,7 +108,6 @@ impl std::fmt::Display for Failure {
         match self.stage {
             Stage::Exec => write!(f, "Can't run {program}: {why}"),
             Stage::Drop(step) => write!(f, "Can't start {program}: can't {}: {why}", step.describe()),
-            Stage::Streams => write!(f, "Can't start {program}: can't give it its standard streams: {why}"),
             Stage::ParentDeath => write!(f, "Can't start {program}: can't tie it to init: {why}"),
             Stage::Directory => write!(f, "Can't start {program}: can't enter its working directory: {why}"),
         }
