@@ -29,7 +29,9 @@ fn gather_init(workspace: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
             return Err(format!("Can't read CLAWKER_INIT_BIN {}: {error}", init.display()).into());
         }
         Err(_) => {
-            println!("cargo:warning=No target/init/clawker-init: this clawker carries no init; run scripts/build-init");
+            println!(
+                "cargo:warning=No target/init/clawker-init: this clawker carries no init; run scripts/build-init"
+            );
             fs::write(copy, [])?;
         }
     }

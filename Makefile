@@ -1,0 +1,39 @@
+# Every job of the work tree by name; `make` alone lists them. The work is in scripts/, one file a job.
+
+PREFIX ?= /usr/local
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build install images test demo bench lint clean
+
+help: ## List these jobs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the Debian packages that are missing
+	scripts/setup
+
+build: ## Build target/release/clawker, the whole product in one file
+	scripts/setup build
+	scripts/build
+
+install: build ## Copy it to $(PREFIX)/bin
+	install -D -m 755 target/release/clawker $(DESTDIR)$(PREFIX)/bin/clawker
+
+images: build ## Pull or assemble the images
+	scripts/setup images
+	scripts/engine up
+	scripts/images
+
+test: ## Set everything up, then run lint and every test on the real parts
+	@scripts/test
+
+demo: ## Set everything up, then show the main job on a made-up internet
+	@scripts/demo
+
+bench: ## Set everything up, then measure
+	@scripts/bench
+
+lint: ## Check formatting and warnings
+	scripts/lint
+
+clean: ## Remove what was built here; images and downloads stay
+	rm -rf target
