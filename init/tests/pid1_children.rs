@@ -68,7 +68,7 @@ fn a_stopped_straggler_is_continued_to_clean_up() {
     let scratch = Scratch::new();
     let script = STRAGGLER.replace(
         "syswrite $w, \"x\";",
-        "if (!fork) { sleep 0; syswrite $w, 'x'; kill 'STOP', getppid(); exit }",
+        "if (!fork) { $SIG{TERM} = 'DEFAULT'; syswrite $w, 'x'; kill 'STOP', getppid(); exit }",
     );
     let mut space = Space::start(Init::Ours, &["perl", "-e", &script, &scratch.file("log")]);
     assert_eq!(space.code(), 3);
