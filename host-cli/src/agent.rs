@@ -53,10 +53,7 @@ pub fn boot_config(record: &AgentRecord, settings: &Settings, prepared: &Prepare
         secret_sha256: secret::hash(&record.secret),
         run: record.run.clone(),
         extra_ca_pem: prepared.extra_ca_pem.clone(),
-        limits: Limits {
-            bypass_max_seconds: settings.firewall.bypass_max.as_secs(),
-            ..Limits::default()
-        },
+        limits: Limits { bypass_max_seconds: settings.firewall.bypass_max.as_secs(), ..Limits::default() },
         summary: prepared.summary.clone(),
     }
 }

@@ -25,7 +25,7 @@ Examples:
 /// Runs coding agents in containers that can reach only what you list.
 #[derive(Debug, Parser)]
 #[command(name = "clawker", version, max_term_width = WIDTH, after_help = EXAMPLES)]
-#[command(disable_help_subcommand = true, propagate_version = false)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true)]
 pub struct Cli {
     /// Print data as JSON
     #[arg(long, global = true)]
@@ -71,18 +71,20 @@ pub enum Command {
 }
 
 impl Command {
+    /// An option that we don't know and the parser took for the program's first word. After `--` it is one.
+    pub fn stray_option<'a>(&'a self, dashes: bool) -> Option<&'a str> {
+        match self {
+            Self::Exec(args) => {
+                args.words.first().filter(|word| !dashes && word.starts_with('-')).map(String::as_str)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the exit code is that of a program in the container, so that ours is 125.
     pub fn returns_program_code(&self) -> bool {
         matches!(self, Self::Run(_) | Self::Exec(_) | Self::Shell(_) | Self::Attach(_))
     }
-}
-
-/// Names one agent.
-#[derive(Debug, Clone, Default, Args)]
-pub struct AgentArg {
-    /// The agent [default: the project's only one, else dev]
-    #[arg(long = "agent", value_name = "NAME")]
-    pub agent: Option<String>,
 }
 
 /// Names one agent, in either way.
@@ -248,6 +250,17 @@ mod tests {
         ] {
             assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
         }
+    }
+
+    #[test]
+    fn a_mistyped_option_is_not_taken_for_a_program() {
+        assert!(Cli::try_parse_from(["clawker", "run", "--frob"]).is_err());
+        let cli = Cli::try_parse_from(["clawker", "exec", "--frob", "dev", "ls"]).unwrap();
+        assert_eq!(cli.command.stray_option(false), Some("--frob"));
+        let cli = Cli::try_parse_from(["clawker", "run", "--", "--version"]).unwrap();
+        assert_eq!(cli.command.stray_option(true), None);
+        let cli = Cli::try_parse_from(["clawker", "run", "ls", "-l"]).unwrap();
+        assert_eq!(cli.command.stray_option(false), None);
     }
 
     #[test]

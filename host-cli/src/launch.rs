@@ -98,7 +98,8 @@ async fn make_recorded(
 ) -> Result<Made, Failure> {
     store::save_agent(&ctx.paths, lock, record)?;
     let prepared =
-        enforcement::prepare_agent(&ctx.paths, lock, plan.loaded, plan.agent, info, &record.published).await?;
+        enforcement::prepare_agent(&ctx.paths, lock, plan.loaded, plan.agent, info, &record.published)
+            .await?;
     let boot = agent::boot_config(record, &plan.loaded.settings, &prepared);
     agent::write_boot(&ctx.paths, record, &boot)?;
     let spec = spec(ctx, info, plan, record, prepared.upstream_dns)?;
@@ -154,7 +155,13 @@ fn labels(ctx: &Context, record: &AgentRecord) -> BTreeMap<String, String> {
 }
 
 /// Makes sure that nobody has the name: a record whose container is gone is cleared away.
-async fn clear_name(ctx: &Context, engine: &Engine, lock: &StateLock, id: &str, agent: &Name) -> Result<(), Failure> {
+async fn clear_name(
+    ctx: &Context,
+    engine: &Engine,
+    lock: &StateLock,
+    id: &str,
+    agent: &Name,
+) -> Result<(), Failure> {
     let Some(record) = store::agents(&ctx.paths)?.into_iter().find(|record| record.id == id) else {
         return Ok(());
     };
@@ -188,7 +195,8 @@ pub async fn unmake(ctx: &Context, engine: &Engine, record: &AgentRecord) {
 /// Removes the container only where it is this record's: a stranger's of the same name stays.
 async fn unmake_locked(ctx: &Context, engine: &Engine, lock: &StateLock, record: &AgentRecord) {
     let found = engine.api.inspect_container(&record.container, None).await;
-    let labels = found.ok().and_then(|found| found.config).and_then(|config| config.labels).unwrap_or_default();
+    let labels =
+        found.ok().and_then(|found| found.config).and_then(|config| config.labels).unwrap_or_default();
     if labels.get("clawker.id") == Some(&record.id) {
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         let _ = engine.api.remove_container(&record.container, Some(options)).await;
@@ -217,7 +225,8 @@ impl Interrupt {
     /// When the handlers can't be set.
     pub fn watch() -> std::io::Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
-        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        for number in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
+        {
             signal_hook::flag::register(number, Arc::clone(&flag))?;
         }
         Ok(Self(flag))

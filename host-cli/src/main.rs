@@ -12,6 +12,11 @@ fn main() {
         Ok(cli) => cli,
         Err(error) => exit(usage::report(&error, std::env::args_os())),
     };
+    let dashes = std::env::args_os().any(|word| word == "--");
+    if let Some(option) = cli.command.stray_option(dashes) {
+        output::complain(&format!("Unknown option {option}; write -- before what is the program's"));
+        exit(i32::from(exit::NOT_THE_PROGRAM));
+    }
     let returns_program_code = cli.command.returns_program_code();
     let outcome = std::panic::catch_unwind(|| commands::dispatch(cli));
     terminal::restore();

@@ -49,5 +49,9 @@ pub async fn find(engine: &Engine, record: &AgentRecord) -> Result<Container, Co
 /// [`ControlError::NotRunning`] besides.
 pub async fn running(engine: &Engine, record: &AgentRecord) -> Result<Container, ControlError> {
     let container = find(engine, record).await?;
-    if container.running { Ok(container) } else { Err(ControlError::NotRunning { agent: record.agent.to_string() }) }
+    if container.running {
+        Ok(container)
+    } else {
+        Err(ControlError::NotRunning { agent: record.agent.to_string() })
+    }
 }

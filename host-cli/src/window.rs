@@ -100,7 +100,11 @@ impl<'a> Window<'a> {
     ///
     /// # Errors
     /// When the state can't be asked for.
-    pub fn watch(&mut self, interrupt: &Interrupt, tick: &mut dyn FnMut(Duration)) -> Result<End, ControlError> {
+    pub fn watch(
+        &mut self,
+        interrupt: &Interrupt,
+        tick: &mut dyn FnMut(Duration),
+    ) -> Result<End, ControlError> {
         loop {
             if interrupt.came() {
                 return Ok(End::Interrupted);
@@ -142,7 +146,12 @@ impl<'a> Window<'a> {
                 self.unread.extend_from_slice(piece.get(..count).unwrap_or_default());
                 self.take_lines()
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) =>
+            {
                 None
             }
             Err(_) => self.lost(),

@@ -73,7 +73,7 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub yes: bool,
     /// Program and arguments [default: the image's, claude in clawker's own]
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     pub command: Vec<String>,
 }
 

@@ -23,7 +23,9 @@ pub async fn run(ctx: &Context, args: &AttachArgs) -> Outcome {
     let container = ours::running(&engine, &record).await?;
     let stdin = !args.no_stdin && container.open_stdin;
     if container.tty && stdin && !std::io::stdin().is_terminal() {
-        return Err(Failure::new("The agent has a terminal and standard input is none; pass --no-stdin to watch"));
+        return Err(Failure::new(
+            "The agent has a terminal and standard input is none; pass --no-stdin to watch",
+        ));
     }
     let shape = Shape { tty: container.tty, stdin };
     let wait = Wait::register(&engine, &container.id, Until::NotRunning).await?;

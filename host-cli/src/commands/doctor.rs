@@ -11,7 +11,8 @@ use crate::{config, control, output, store};
 /// # Errors
 /// When stdout can't be written. What a check finds is its result, not an error.
 pub async fn run(ctx: &Context) -> Outcome {
-    let mut checks = vec![host::state(&ctx.paths), host::init(&ctx.paths), host::inotify(), host::forwarding()];
+    let mut checks =
+        vec![host::state(&ctx.paths), host::init(&ctx.paths), host::inotify(), host::forwarding()];
     match engine(ctx).await {
         Err(error) => {
             checks.push(Check::fail("docker", error.to_string(), "systemctl start docker"));
@@ -38,7 +39,11 @@ async fn behind(ctx: &Context, engine: &Engine) -> Vec<Check> {
     let info = match engine.api.info().await {
         Ok(info) => info,
         Err(error) => {
-            return vec![Check::fail("docker", DockerError::from(error).to_string(), "systemctl restart docker")];
+            return vec![Check::fail(
+                "docker",
+                DockerError::from(error).to_string(),
+                "systemctl restart docker",
+            )];
         }
     };
     let release = info.kernel_version.clone().unwrap_or_default();
@@ -62,9 +67,11 @@ async fn network(ctx: &Context, engine: &Engine) -> Check {
             let me = nix::unistd::geteuid().to_string();
             match owner {
                 Some(owner) if owner == me => Check::ok(NAME, network),
-                Some(owner) => {
-                    Check::fail(NAME, format!("{network} belongs to uid {owner}"), "Set CLAWKER_INSTANCE to a name of your own")
-                }
+                Some(owner) => Check::fail(
+                    NAME,
+                    format!("{network} belongs to uid {owner}"),
+                    "Set CLAWKER_INSTANCE to a name of your own",
+                ),
                 None => Check::fail(
                     NAME,
                     format!("{network} is not clawker's"),
@@ -84,7 +91,9 @@ fn agents(ctx: &Context) -> Vec<Check> {
     const NAME: &str = "agents";
     let records = match store::agents(&ctx.paths) {
         Ok(records) => records,
-        Err(error) => return vec![Check::fail(NAME, error.to_string(), "clawker rm -f the agent that is named")],
+        Err(error) => {
+            return vec![Check::fail(NAME, error.to_string(), "clawker rm -f the agent that is named")];
+        }
     };
     let mut checks = Vec::new();
     for record in &records {
@@ -98,10 +107,16 @@ fn agents(ctx: &Context) -> Vec<Check> {
             Ok(status) => checks.push(Check::ok(NAME, format!("{agent} answers: {}", status.state))),
             Err(control::ControlError::Io { source, .. })
                 if source.kind() == std::io::ErrorKind::ConnectionRefused => {}
-            Err(error) => checks.push(Check::warn(NAME, error.to_string(), format!("clawker stop {}", record.agent))),
+            Err(error) => {
+                checks.push(Check::warn(NAME, error.to_string(), format!("clawker stop {}", record.agent)))
+            }
         }
     }
-    if checks.is_empty() { vec![Check::ok(NAME, format!("{} known, none running", records.len()))] } else { checks }
+    if checks.is_empty() {
+        vec![Check::ok(NAME, format!("{} known, none running", records.len()))]
+    } else {
+        checks
+    }
 }
 
 fn text(checks: &[Check], colour: bool) -> String {
@@ -115,7 +130,11 @@ fn text(checks: &[Check], colour: bool) -> String {
             (true, Verdict::Fail) => ("\x1b[31m", "\x1b[0m"),
         };
         let seen = output::escape(&check.seen);
-        text.push_str(&format!("{before}{:<4}{after}  {:<width$}  {seen}\n", check.verdict.as_str(), check.name));
+        text.push_str(&format!(
+            "{before}{:<4}{after}  {:<width$}  {seen}\n",
+            check.verdict.as_str(),
+            check.name
+        ));
         if let Some(mend) = &check.mend {
             text.push_str(&format!("      {:<width$}  -> {}\n", "", output::escape(mend)));
         }

@@ -35,7 +35,10 @@ pub async fn run(ctx: &Context, args: &ExecArgs) -> Outcome {
 }
 
 /// The agent and the command: the first word is the agent unless `--agent` names it.
-fn split<'a>(agent: Option<&'a str>, words: &'a [String]) -> Result<(Option<&'a str>, &'a [String]), Failure> {
+fn split<'a>(
+    agent: Option<&'a str>,
+    words: &'a [String],
+) -> Result<(Option<&'a str>, &'a [String]), Failure> {
     let (agent, command) = match (agent, words.split_first()) {
         (None, Some((first, rest))) => (Some(first.as_str()), rest),
         (agent, _) => (agent, words),
@@ -89,7 +92,8 @@ mod tests {
             (None, "dev --", None),
         ] {
             let words = words(line);
-            let expected = expected.map(|(agent, rest)| (agent, rest.split(' ').map(str::to_owned).collect::<Vec<_>>()));
+            let expected =
+                expected.map(|(agent, rest)| (agent, rest.split(' ').map(str::to_owned).collect::<Vec<_>>()));
             let got = split(agent, &words).ok().map(|(agent, rest)| (agent, rest.to_vec()));
             assert_eq!(got, expected, "{agent:?} {line}");
         }
@@ -97,6 +101,9 @@ mod tests {
 
     #[test]
     fn no_option_of_the_command_reaches_init() {
-        assert_eq!(entering(&["--root"], &["--x".to_owned()]), [places::INIT, "enter", "--root", "--", "--x"]);
+        assert_eq!(
+            entering(&["--root"], &["--x".to_owned()]),
+            [places::INIT, "enter", "--root", "--", "--x"]
+        );
     }
 }

@@ -35,7 +35,9 @@ async fn remove(ctx: &Context, engine: &Engine, record: &AgentRecord, force: boo
     match ours::find(engine, record).await {
         Ok(container) if container.running && !force => {
             let agent = &record.agent;
-            return Err(Failure::new(format!("Agent {agent} is running; stop it first or remove it with rm -f")));
+            return Err(Failure::new(format!(
+                "Agent {agent} is running; stop it first or remove it with rm -f"
+            )));
         }
         Ok(container) => {
             let options = RemoveContainerOptions { force, v: true, ..Default::default() };

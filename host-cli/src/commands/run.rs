@@ -36,7 +36,8 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     check_workspace(ctx, &loaded)?;
     let shape = shape(args)?;
     let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
-    let reference = images::agent_image(&engine.api, &ctx.paths, args.image.as_deref(), &loaded, &ctx.output).await?;
+    let reference =
+        images::agent_image(&engine.api, &ctx.paths, args.image.as_deref(), &loaded, &ctx.output).await?;
     let image = image::find(&engine, &reference, &ctx.output).await?;
     let info = stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output).await?;
     let plan = Plan {
@@ -104,7 +105,8 @@ fn program(
     let (uid, gid) = workspace::identity(folder.uid(), folder.gid());
     if folder.uid() == 0 {
         let dir = loaded.dir.display();
-        ctx.output.note(&format!("{dir} is root's: the agent is uid {uid} and can't change root's files in it"));
+        ctx.output
+            .note(&format!("{dir} is root's: the agent is uid {uid} and can't change root's files in it"));
     }
     let mut env = loaded.config.agent.env.clone();
     env.extend(exec::variables(&args.env)?);
@@ -138,7 +140,12 @@ async fn start_attached(
 ///
 /// # Errors
 /// [`DockerError`].
-pub async fn attach(engine: &Engine, id: &str, stdin: bool, detach_keys: &str) -> Result<Connection, DockerError> {
+pub async fn attach(
+    engine: &Engine,
+    id: &str,
+    stdin: bool,
+    detach_keys: &str,
+) -> Result<Connection, DockerError> {
     let keys = raw::encode(detach_keys);
     let query = format!("stream=1&stdout=1&stderr=1&stdin={}&detachKeys={keys}", u8::from(stdin));
     let target = engine.path(&format!("/containers/{}/attach?{query}", raw::encode(id)));
@@ -171,7 +178,9 @@ pub async fn follow(
     let ended = session::run(engine, &peer, connection, shape).await?;
     terminal::restore();
     match ended {
-        Ended::Signal(number) => Ok(Followed { code: exit::of_program(128 + i64::from(number)), ended: false }),
+        Ended::Signal(number) => {
+            Ok(Followed { code: exit::of_program(128 + i64::from(number)), ended: false })
+        }
         Ended::Unread => Ok(Followed { code: exit::OK, ended: false }),
         Ended::Closed => {
             let finish = wait.finish(engine);

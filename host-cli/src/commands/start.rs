@@ -65,7 +65,8 @@ async fn prepare(
     let lock = StateLock::acquire(&ctx.paths)?;
     accepted::accept(&ctx.paths, &lock, loaded, &mut |widening| ctx.ask(&widening.to_string(), yes))?;
     let prepared =
-        enforcement::prepare_agent(&ctx.paths, &lock, loaded, &record.agent, &info, &record.published).await?;
+        enforcement::prepare_agent(&ctx.paths, &lock, loaded, &record.agent, &info, &record.published)
+            .await?;
     agent::write_boot(&ctx.paths, record, &agent::boot_config(record, &loaded.settings, &prepared))?;
     Ok(())
 }

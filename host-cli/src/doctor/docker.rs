@@ -47,15 +47,20 @@ pub fn users(info: &SystemInfo) -> Check {
 pub fn cgroup(info: &SystemInfo) -> Check {
     const NAME: &str = "cgroup";
     let version = info.cgroup_version.as_ref().map(ToString::to_string).unwrap_or_else(|| "?".to_owned());
-    let missing: Vec<&str> = [("memory", info.memory_limit), ("cpu", info.cpu_cfs_quota), ("pids", info.pids_limit)]
-        .into_iter()
-        .filter_map(|(name, has)| (has == Some(false)).then_some(name))
-        .collect();
+    let missing: Vec<&str> =
+        [("memory", info.memory_limit), ("cpu", info.cpu_cfs_quota), ("pids", info.pids_limit)]
+            .into_iter()
+            .filter_map(|(name, has)| (has == Some(false)).then_some(name))
+            .collect();
     if missing.is_empty() {
         Check::ok(NAME, format!("version {version}"))
     } else {
         let seen = format!("version {version}, without limits on {}", missing.join(", "));
-        Check::warn(NAME, seen, "Enable these controllers in the kernel; --memory and --cpus have no effect until then")
+        Check::warn(
+            NAME,
+            seen,
+            "Enable these controllers in the kernel; --memory and --cpus have no effect until then",
+        )
     }
 }
 
@@ -66,7 +71,10 @@ mod tests {
 
     #[test]
     fn an_engine_that_maps_users_is_named() {
-        let with = |option: &str| SystemInfo { security_options: Some(vec![option.to_owned()]), ..Default::default() };
+        let with = |option: &str| SystemInfo {
+            security_options: Some(vec![option.to_owned()]),
+            ..Default::default()
+        };
         assert_eq!(users(&with("name=seccomp,profile=default")).verdict, Verdict::Ok);
         assert_eq!(users(&with("name=userns")).verdict, Verdict::Warn);
         assert_eq!(users(&with("name=rootless")).verdict, Verdict::Warn);

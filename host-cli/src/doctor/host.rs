@@ -38,9 +38,15 @@ pub fn init(paths: &Paths) -> Check {
         Ok(output) if output.status.success() => {
             Check::ok(NAME, String::from_utf8_lossy(&output.stdout).trim().to_owned())
         }
-        Ok(output) => Check::fail(NAME, format!("{} ends with {}", path.display(), output.status), "Build clawker with make build"),
+        Ok(output) => Check::fail(
+            NAME,
+            format!("{} ends with {}", path.display(), output.status),
+            "Build clawker with make build",
+        ),
         // On another kind of machine than the engine's it need not run here.
-        Err(error) => Check::warn(NAME, format!("{}: {error}", path.display()), "Build clawker with make build"),
+        Err(error) => {
+            Check::warn(NAME, format!("{}: {error}", path.display()), "Build clawker with make build")
+        }
     }
 }
 
@@ -77,7 +83,10 @@ fn judge_forward(rules: &str) -> Check {
     if drops && !knows_docker {
         Check::fail(NAME, "forwarding is dropped and Docker's chains are missing", "systemctl restart docker")
     } else {
-        Check::ok(NAME, if knows_docker { "Docker's chains are in place" } else { "forwarding is not dropped" })
+        Check::ok(
+            NAME,
+            if knows_docker { "Docker's chains are in place" } else { "forwarding is not dropped" },
+        )
     }
 }
 

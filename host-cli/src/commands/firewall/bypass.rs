@@ -136,6 +136,9 @@ mod tests {
     fn the_countdown_never_shows_less_than_is_left() {
         assert_eq!(rounded(Duration::from_millis(29_001)), "30s");
         assert_eq!(rounded(Duration::from_millis(29_000)), "29s");
-        assert_eq!(countdown("dev", Duration::from_millis(61_200)), "Everything is open to dev: 1m2s left, ^C ends it");
+        assert_eq!(
+            countdown("dev", Duration::from_millis(61_200)),
+            "Everything is open to dev: 1m2s left, ^C ends it"
+        );
     }
 }

@@ -35,7 +35,9 @@ fn sentence(agent: &str, status: &Status) -> String {
     match (status.state, status.bypass_left_millis) {
         (StateName::Enforcing, _) => format!("{agent}: the firewall is on"),
         (StateName::Disabled, _) => {
-            format!("{agent}: the firewall is off until clawker firewall enable --agent {agent}, or a restart")
+            format!(
+                "{agent}: the firewall is off until clawker firewall enable --agent {agent}, or a restart"
+            )
         }
         (StateName::Bypass, left) => {
             let left = super::bypass::rounded(std::time::Duration::from_millis(left.unwrap_or_default()));
