@@ -27,7 +27,7 @@ install_packages() {
         chmod 755 "$policy"
     fi
     # Lists of yesterday may name files that the mirror has no more: a failure asks for new ones, once.
-    apt_install $missing || { apt-get -qq update >&2 && apt_install $missing; } || code=1
+    apt_install $missing 2>/dev/null || { apt-get -qq update >&2 && apt_install $missing; } || code=1
     [ -z "$policy" ] || rm -f "$policy"
     [ $code = 0 ] || die "apt-get could not install $missing"
 }
