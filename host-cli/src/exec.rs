@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use bollard::Docker;
+use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
+use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::demux::{Demux, Stream};
@@ -115,6 +118,28 @@ pub async fn quiet(engine: &Engine, run: Quiet<'_>) -> Result<Output, DockerErro
     let Ok(()) = taken;
     output.code = finish(engine, &id).await?;
     Ok(output)
+}
+
+/// Runs a program of the stack as its container's own user; its exit code, and both of its outputs as text.
+///
+/// # Errors
+/// When Docker does not do it.
+pub async fn quietly(docker: &Docker, container: &str, command: &[&str]) -> Result<(i64, String), DockerError> {
+    let config = ExecConfig {
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+        ..ExecConfig::default()
+    };
+    let id = docker.create_exec(container, config).await?.id;
+    let mut text = String::new();
+    if let StartExecResults::Attached { mut output, .. } = docker.start_exec(&id, None).await? {
+        while let Some(piece) = output.next().await {
+            text.push_str(&String::from_utf8_lossy(&piece?.into_bytes()));
+        }
+    }
+    let code = docker.inspect_exec(&id).await?.exit_code;
+    Ok((code.unwrap_or(i64::from(exit::NOT_THE_PROGRAM)), text))
 }
 
 async fn begin(
