@@ -72,7 +72,7 @@ pub enum Command {
 
 impl Command {
     /// An option that we don't know and the parser took for the program's first word. After `--` it is one.
-    pub fn stray_option<'a>(&'a self, dashes: bool) -> Option<&'a str> {
+    pub fn stray_option(&self, dashes: bool) -> Option<&str> {
         match self {
             Self::Exec(args) => {
                 args.words.first().filter(|word| !dashes && word.starts_with('-')).map(String::as_str)

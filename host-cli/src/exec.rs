@@ -124,7 +124,11 @@ pub async fn quiet(engine: &Engine, run: Quiet<'_>) -> Result<Output, DockerErro
 ///
 /// # Errors
 /// When Docker does not do it.
-pub async fn quietly(docker: &Docker, container: &str, command: &[&str]) -> Result<(i64, String), DockerError> {
+pub async fn quietly(
+    docker: &Docker,
+    container: &str,
+    command: &[&str],
+) -> Result<(i64, String), DockerError> {
     let config = ExecConfig {
         attach_stdout: Some(true),
         attach_stderr: Some(true),

@@ -14,6 +14,8 @@ const DNS_MARK: &str = "clawker-dns ";
 pub struct Entry {
     /// Milliseconds since 1970.
     pub time: u64,
+    /// `project/agent`.
+    pub agent: String,
     /// `init`, `dns`, `proxy`.
     pub witness: &'static str,
     /// `deny`, `allow`, or what else happened.
@@ -37,10 +39,11 @@ impl Entry {
     }
 
     /// The columns shown to people.
-    pub fn cells(&self) -> [String; 6] {
+    pub fn cells(&self) -> [String; 7] {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         [
             clock(self.time),
+            self.agent.clone(),
             self.witness.to_owned(),
             self.verdict.clone(),
             self.proto.clone(),
@@ -58,6 +61,7 @@ pub fn of_init(line: &str) -> Option<Entry> {
         let detail = [Some(class.to_owned()).filter(|class| !class.is_empty()), process];
         Entry {
             time: event.time,
+            agent: String::new(),
             witness: "init",
             verdict: verdict.to_owned(),
             proto: flow.proto,
@@ -68,6 +72,7 @@ pub fn of_init(line: &str) -> Option<Entry> {
     };
     let happened = |verdict: &str, target: String, detail: String| Entry {
         time: event.time,
+        agent: String::new(),
         witness: "init",
         verdict: verdict.to_owned(),
         proto: "-".to_owned(),
@@ -106,6 +111,7 @@ pub fn of_dns(line: &str, agent: Ipv4Addr) -> Option<Entry> {
     let verdict = if code == "NXDOMAIN" && zone == "policy" { "deny" } else { "allow" };
     Some(Entry {
         time: millis(time)?,
+        agent: String::new(),
         witness: "dns",
         verdict: verdict.to_owned(),
         proto: kind.to_owned(),
@@ -130,6 +136,7 @@ pub fn of_proxy(line: &str, agent: Ipv4Addr) -> Option<Entry> {
     let detail = [text("method"), text("path"), text("status"), text("flags"), text("rule")];
     Some(Entry {
         time: millis(time)?,
+        agent: String::new(),
         witness: "proxy",
         verdict: text("verdict")?,
         proto: text("proto").unwrap_or_else(|| "-".to_owned()),

@@ -198,7 +198,10 @@ fn left(status: &Status) -> Duration {
 
 /// Flows by destination; bounded, since an agent makes them.
 #[derive(Debug, Default)]
-struct Tally(BTreeMap<(String, String, Option<u16>), (u64, Vec<String>)>);
+struct Tally(BTreeMap<Place, (u64, Vec<String>)>);
+
+/// Protocol, address, port.
+type Place = (String, String, Option<u16>);
 
 impl Tally {
     const MAX_PLACES: usize = 1000;

@@ -1,6 +1,8 @@
 //! What a mistake looks like from outside: the real binary, one clear sentence on stderr that says what to do
 //! next, the right exit code, no backtrace, and no state left behind.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
+
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

@@ -47,9 +47,12 @@ pub fn run(ctx: &Context, args: &BypassArgs) -> Outcome {
         let length = duration::format(Duration::from_secs(seconds));
         ctx.output.note(&format!("Everything is open to {agent} for {length}; ^C ends it"));
     }
+    let mut shown = String::new();
     let end = window.watch(&interrupt, &mut |left| {
-        if counts_down {
-            let _ = write!(std::io::stderr(), "\r\x1b[K{}", countdown(agent, left));
+        let text = countdown(agent, left);
+        if counts_down && text != shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
+            shown = text;
         }
     });
     if counts_down {
