@@ -100,8 +100,6 @@ pub enum Step {
     Daddr(Ipv4Addr),
     /// The destination port.
     Dport(u16),
-    /// The destination port is in a set.
-    DportIn(&'static str),
     /// Destination address and port are in a set.
     DaddrDportIn(Ip, &'static str),
     /// Transport protocol and destination port are in a set.
@@ -166,7 +164,6 @@ impl fmt::Display for Step {
             Self::L4(l4) => write!(f, "meta l4proto {}", l4.number()),
             Self::Daddr(address) => write!(f, "ip daddr {address}"),
             Self::Dport(port) => write!(f, "th dport {port}"),
-            Self::DportIn(set) => write!(f, "th dport @{set}"),
             Self::DaddrDportIn(Ip::V4, set) => write!(f, "ip daddr . th dport @{set}"),
             Self::DaddrDportIn(Ip::V6, set) => write!(f, "ip6 daddr . th dport @{set}"),
             Self::L4DportIn(set) => write!(f, "meta l4proto . th dport @{set}"),
@@ -231,10 +228,6 @@ impl Step {
             Self::Dport(port) => {
                 to.dport(NFT_REG_1);
                 to.equals(&port.to_be_bytes());
-            }
-            Self::DportIn(set) => {
-                to.dport(NFT_REG_1);
-                to.lookup(set, NFT_REG_1, None);
             }
             Self::DaddrDportIn(ip, set) => {
                 let (place, second) = match ip {

@@ -213,7 +213,12 @@ fn sets(enforcement: &Enforcement, opening: Opening) -> Vec<Set> {
     });
     vec![
         Set { name: OPEN, elements: Elements::Families(opened) },
-        Set { name: "listeners", elements: Elements::Ports(listeners.chain(routed).collect()) },
+        Set {
+            name: "listeners",
+            elements: Elements::Listeners(
+                listeners.chain(routed).map(|port| (enforcement.envoy, port)).collect(),
+            ),
+        },
         Set { name: "services", elements: Elements::Services(services) },
         Set {
             name: "port_routes",
@@ -265,8 +270,7 @@ fn nat_open(e: &Enforcement) -> Vec<Vec<Step>> {
 
 fn output(e: &Enforcement, six: bool) -> Vec<Vec<Step>> {
     use Step::{
-        Accept, CtDnat, CtReply, CtState, Daddr, DaddrDportIn, Dport, DportIn, Family, FamilyIn, Goto,
-        ToLoopback,
+        Accept, CtDnat, CtReply, CtState, Daddr, DaddrDportIn, Dport, Family, FamilyIn, Goto, ToLoopback,
     };
     let accepted = Goto("accepted");
     let tcp4 = [Family(Ip::V4), Step::L4(L4::Tcp)];
@@ -283,10 +287,7 @@ fn output(e: &Enforcement, six: bool) -> Vec<Vec<Step>> {
         vec![CtReply, CtState(CT_ESTABLISHED), accepted.clone()],
         coredns(L4::Udp),
         coredns(L4::Tcp),
-        rule(
-            &[Family(Ip::V4), Daddr(e.envoy), Step::L4(L4::Tcp)],
-            [DportIn("listeners"), CtDnat, accepted.clone()],
-        ),
+        rule(&tcp4, [DaddrDportIn(Ip::V4, "listeners"), CtDnat, accepted.clone()]),
         rule(&tcp4, [DaddrDportIn(Ip::V4, "direct4"), accepted.clone()]),
         rule(&tcp6, [DaddrDportIn(Ip::V6, "direct6"), accepted.clone()]),
     ];

@@ -71,8 +71,9 @@ pub enum Elements {
     Services(BTreeMap<(Ipv4Addr, u16), u16>),
     /// Port ranges to listener; none touches another.
     PortRoutes(Vec<(PortRange, u16)>),
-    /// Ports.
-    Ports(BTreeSet<u16>),
+    /// Address and port. Two bytes of port alone would make the kernel choose a bitmap, which takes time by the
+    /// square to fill.
+    Listeners(BTreeSet<(Ipv4Addr, u16)>),
     /// IPv4 ranges with port ranges; none overlaps another.
     Direct4(Vec<(Ipv4Net, PortRange)>),
     /// IPv6 ranges with port ranges; none overlaps another.
@@ -111,7 +112,7 @@ impl Set {
             Elements::Families(_) => NFT_SET_TIMEOUT,
             Elements::Services(_) => NFT_SET_MAP,
             Elements::PortRoutes(_) => NFT_SET_MAP | NFT_SET_INTERVAL,
-            Elements::Ports(_) | Elements::L4Ports(_) => 0,
+            Elements::Listeners(_) | Elements::L4Ports(_) => 0,
             Elements::Direct4(_) | Elements::Direct6(_) => NFT_SET_INTERVAL | NFT_SET_CONCAT,
         }
     }
@@ -121,9 +122,9 @@ impl Set {
         let pair = |first: u32| first << TYPE_BITS | TYPE_INET_SERVICE;
         match self.elements {
             Elements::Families(_) => TYPE_NFPROTO,
-            Elements::Services(_) | Elements::Direct4(_) => pair(TYPE_IPADDR),
+            Elements::Services(_) | Elements::Listeners(_) | Elements::Direct4(_) => pair(TYPE_IPADDR),
             Elements::Direct6(_) => pair(TYPE_IP6ADDR),
-            Elements::PortRoutes(_) | Elements::Ports(_) => TYPE_INET_SERVICE,
+            Elements::PortRoutes(_) => TYPE_INET_SERVICE,
             Elements::L4Ports(_) => pair(TYPE_INET_PROTOCOL),
         }
     }
@@ -132,8 +133,8 @@ impl Set {
     pub fn key_length(&self) -> u32 {
         match self.elements {
             Elements::Families(_) => 1,
-            Elements::PortRoutes(_) | Elements::Ports(_) => 2,
-            Elements::Services(_) | Elements::Direct4(_) | Elements::L4Ports(_) => 8,
+            Elements::PortRoutes(_) => 2,
+            Elements::Services(_) | Elements::Listeners(_) | Elements::Direct4(_) | Elements::L4Ports(_) => 8,
             Elements::Direct6(_) => 20,
         }
     }
@@ -178,9 +179,10 @@ impl Set {
                 })
                 .collect(),
             Elements::PortRoutes(routes) => intervals(routes),
-            Elements::Ports(ports) => {
-                ports.iter().filter_map(|number| one(&[&number.to_be_bytes()])).collect()
-            }
+            Elements::Listeners(listeners) => listeners
+                .iter()
+                .filter_map(|(address, number)| one(&[&address.octets(), &port(*number)]))
+                .collect(),
             Elements::Direct4(direct) => direct
                 .iter()
                 .filter_map(|(net, ports)| {
@@ -310,8 +312,7 @@ impl Elements {
             Self::Families(_) => "nf_proto",
             Self::Services(_) => "ipv4_addr . inet_service : inet_service",
             Self::PortRoutes(_) => "inet_service : inet_service",
-            Self::Ports(_) => "inet_service",
-            Self::Direct4(_) => "ipv4_addr . inet_service",
+            Self::Listeners(_) | Self::Direct4(_) => "ipv4_addr . inet_service",
             Self::Direct6(_) => "ipv6_addr . inet_service",
             Self::L4Ports(_) => "inet_proto . inet_service",
         }
@@ -331,7 +332,9 @@ impl Elements {
             Self::PortRoutes(routes) => {
                 routes.iter().map(|(ports, listener)| format!("{} : {listener}", range(*ports))).collect()
             }
-            Self::Ports(ports) => ports.iter().map(u16::to_string).collect(),
+            Self::Listeners(listeners) => {
+                listeners.iter().map(|(address, port)| format!("{address} . {port}")).collect()
+            }
             Self::Direct4(direct) => {
                 direct.iter().map(|(net, ports)| format!("{net} . {}", range(*ports))).collect()
             }

@@ -58,7 +58,7 @@ fn the_order_in_which_a_closed_fence_judges() {
             "ct direction reply ct state established goto accepted",
             "meta nfproto ipv4 ip daddr 172.20.0.3 meta l4proto 17 th dport 5301 ct status dnat goto accepted",
             "meta nfproto ipv4 ip daddr 172.20.0.3 meta l4proto 6 th dport 5301 ct status dnat goto accepted",
-            "meta nfproto ipv4 ip daddr 172.20.0.2 meta l4proto 6 th dport @listeners ct status dnat goto accepted",
+            "meta nfproto ipv4 meta l4proto 6 ip daddr . th dport @listeners ct status dnat goto accepted",
             "meta nfproto ipv4 meta l4proto 6 ip daddr . th dport @direct4 goto accepted",
             "meta nfproto ipv6 meta l4proto 6 ip6 daddr . th dport @direct6 goto accepted",
             "meta l4proto 6 goto refuse_tcp",
