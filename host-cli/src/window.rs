@@ -79,6 +79,7 @@ pub struct Window<'a> {
     paths: &'a Paths,
     record: &'a AgentRecord,
     events: Option<UnixStream>,
+    followed: bool,
     unread: Vec<u8>,
     deadline: Instant,
     tally: Tally,
@@ -93,7 +94,8 @@ impl<'a> Window<'a> {
         let events = control::events(paths, record).ok();
         let status = control::change(paths, record, Op::Bypass { seconds })?;
         let deadline = Instant::now() + left(&status);
-        Ok(Self { paths, record, events, unread: Vec::new(), deadline, tally: Tally::default() })
+        let followed = events.is_some();
+        Ok(Self { paths, record, events, followed, unread: Vec::new(), deadline, tally: Tally::default() })
     }
 
     /// Watches until it ends; `tick` is told what is left.
@@ -127,9 +129,9 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// What was reached, the most used first.
-    pub fn opened(&self) -> Vec<Opened> {
-        self.tally.opened()
+    /// What was reached, the most used first; `None` when the events could not be followed.
+    pub fn opened(&self) -> Option<Vec<Opened>> {
+        self.followed.then(|| self.tally.opened())
     }
 
     /// Takes what events there are within a tick.

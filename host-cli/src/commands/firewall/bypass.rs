@@ -63,7 +63,7 @@ pub fn run(ctx: &Context, args: &BypassArgs) -> Outcome {
         control::change(&ctx.paths, &record, Op::BypassStop)?;
     }
     ctx.output.note(&ending(agent, end));
-    summary(ctx, &record, end, &window.opened())?;
+    summary(ctx, &record, end, window.opened().as_deref())?;
     Ok(OK)
 }
 
@@ -97,12 +97,16 @@ fn ending(agent: &str, end: End) -> String {
     }
 }
 
-fn summary(ctx: &Context, record: &AgentRecord, end: End, opened: &[Opened]) -> Result<(), Failure> {
+fn summary(ctx: &Context, record: &AgentRecord, end: End, opened: Option<&[Opened]>) -> Result<(), Failure> {
     if ctx.output.json {
         return ctx.output.value(&serde_json::json!({
             "agent": record.agent, "project": record.project, "end": end.as_str(), "opened": opened,
         }));
     }
+    let Some(opened) = opened else {
+        ctx.output.note("What was reached is not known: init's socket can't be reached from here");
+        return Ok(());
+    };
     if opened.is_empty() {
         return ctx.output.line("Nothing new was reached meanwhile");
     }
