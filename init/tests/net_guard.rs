@@ -116,6 +116,19 @@ fn when_pid_1_dies_nothing_gets_out() {
 }
 
 #[test]
+fn a_sender_at_full_speed_gets_nothing_out_at_the_moment_of_death() {
+    let world = World::new();
+    world.enter_agent();
+    let udp = world.udp(EVIL, 4433);
+    for _ in 0..5 {
+        let netfilter = installed();
+        let sent = under_fire(&world, &udp, || drop(netfilter));
+        assert!(sent > 100, "{sent}: no fire");
+        assert!(!hears(&udp, "leak"));
+    }
+}
+
+#[test]
 fn a_raw_frame_does_not_leave_whatever_it_calls_itself() {
     let world = World::new();
     world.enter_agent();

@@ -206,3 +206,22 @@ fn a_swap_leaves_an_opening_open_with_its_end() {
     std::thread::sleep(Duration::from_millis(1500));
     assert!(!passes("closed", &udp));
 }
+
+#[test]
+fn no_packet_slips_out_while_the_rules_are_swapped() {
+    let world = World::new();
+    world.enter_agent();
+    let udp = world.udp(EVIL, 4433);
+    let mut netfilter = installed(Opening::Closed);
+    let sent = under_fire(&world, &udp, || {
+        for _ in 0..50 {
+            netfilter.swap(&enforcement()).unwrap();
+            netfilter.set_opening(Opening::Closed).unwrap();
+        }
+    });
+    assert!(sent > 1_000, "{sent}: no fire");
+    assert!(!hears(&udp, "leak"));
+    netfilter.set_opening(Opening::Indefinitely).unwrap();
+    under_fire(&world, &udp, || {});
+    assert!(hears(&udp, "leak"), "it would not have arrived anyway");
+}

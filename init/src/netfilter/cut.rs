@@ -18,9 +18,11 @@ const DNS: u16 = 53;
 /// Docker's resolver.
 const DOCKER_DNS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 
-/// A TCP flow as this namespace began or accepted it.
+/// A TCP or UDP flow as this namespace began or accepted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flow {
+    /// The transport protocol's number.
+    pub proto: u8,
     /// As its first packet was sent.
     pub original: Tuple,
     /// Where its answers come from, where conntrack knows it.
@@ -73,12 +75,17 @@ impl<'a> Allowed<'a> {
                 || self.enforcement.port_routes.iter().any(|route| route.listener == at.port()))
     }
 
-    fn is_published(&self, port: u16) -> bool {
-        let tcp = |transport| transport == Transport::Tcp;
-        self.enforcement.published.iter().any(|published| tcp(published.transport) && published.port == port)
+    fn is_published(&self, proto: u8, port: u16) -> bool {
+        self.enforcement.published.iter().any(|published| {
+            let number = match published.transport {
+                Transport::Tcp => TCP,
+                Transport::Udp => UDP,
+            };
+            (number, published.port) == (proto, port)
+        })
     }
 
-    /// Whether a TCP flow may go on while the fence is closed.
+    /// Whether a flow may go on while the fence is closed. No rule lets UDP out.
     pub fn lets(&self, flow: &Flow) -> bool {
         let destination = flow.original.destination;
         if destination.ip() == DOCKER_DNS {
@@ -88,7 +95,10 @@ impl<'a> Allowed<'a> {
             return true;
         }
         if flow.inbound {
-            return self.is_published(destination.port());
+            return self.is_published(flow.proto, destination.port());
+        }
+        if flow.proto != TCP {
+            return false;
         }
         match (self.services.get(&destination), flow.diverted_to()) {
             // Leads to a listener that stands for another name now.
@@ -120,7 +130,7 @@ impl<'a> Change<'a> {
         Self { old, new, narrower: services || routes }
     }
 
-    /// Whether a TCP flow ends: it was let through and is not any more. What only a bypass let through is left
+    /// Whether a flow ends: it was let through and is not any more. What only a bypass let through is left
     /// to the bypass's end.
     pub fn ends(&self, flow: &Flow) -> bool {
         let unnamed =
@@ -129,21 +139,19 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Whether conntrack must forget an entry. `all_udp` when closing: an old socket would go on to where it was
-/// let in the bypass.
-fn forgets(entry: &Entry, tcp_may: impl Fn(&Flow) -> bool, own: &[IpAddr], closing: bool) -> bool {
+/// Whether conntrack must forget an entry. When closing, all but TCP goes, whatever it is for: an old socket
+/// would go on to where it was let in the bypass.
+fn forgets(entry: &Entry, may: impl Fn(&Flow) -> bool, own: &[IpAddr], closing: bool) -> bool {
     let flow = flow(entry, own);
-    if entry.original.destination.port() == DNS && matches!(entry.proto, TCP | UDP) {
-        return true;
-    }
-    match entry.proto {
-        TCP => !tcp_may(&flow),
-        _ => closing && (!flow.is_local() || flow.original.destination.ip() == DOCKER_DNS),
-    }
+    let to = entry.original.destination;
+    let port = matches!(entry.proto, TCP | UDP);
+    let local = flow.is_local() && to.ip() != DOCKER_DNS;
+    port && (to.port() == DNS || !may(&flow)) || closing && entry.proto != TCP && !local
 }
 
 fn flow(entry: &Entry, own: &[IpAddr]) -> Flow {
     Flow {
+        proto: entry.proto,
         original: entry.original,
         answered_by: Some(entry.reply.source),
         inbound: own.contains(&entry.original.destination.ip()),
@@ -151,8 +159,8 @@ fn flow(entry: &Entry, own: &[IpAddr]) -> Flow {
 }
 
 impl Netfilter {
-    /// Ends the TCP flows that `may` refuses and makes conntrack forget them; also forgets port 53, and, when
-    /// closing, all that is not TCP.
+    /// Ends the flows that `may` refuses: TCP sockets are told, and conntrack forgets. It also forgets port 53,
+    /// and, when closing, all that is not TCP.
     pub(super) fn cut(&mut self, may: &dyn Fn(&Flow) -> bool, closing: bool) -> Result<(), FenceError> {
         let own = doing("list the addresses", route::addresses())?;
         let entries = doing("list conntrack's entries", self.conntrack.list())?;
@@ -169,6 +177,7 @@ impl Netfilter {
             .iter()
             .filter(|socket| {
                 let unknown = Flow {
+                    proto: TCP,
                     original: Tuple { source: socket.local, destination: socket.peer },
                     answered_by: None,
                     inbound: false,

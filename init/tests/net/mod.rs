@@ -199,6 +199,29 @@ fn ip(args: &[&str]) {
     assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Sends datagrams as fast as it can from the agent's namespace while `body` runs; answers with how many.
+pub fn under_fire(world: &World, to: &UdpSocket, body: impl FnOnce()) -> u64 {
+    let to = to.local_addr().unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            world.enter_agent();
+            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            let mut sent = 0;
+            while !over.load(Ordering::Relaxed) {
+                let _ = socket.send_to(b"leak", to);
+                sent += 1;
+            }
+            sent
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        body();
+        std::thread::sleep(Duration::from_millis(20));
+        over.store(true, Ordering::Relaxed);
+        sender.join().unwrap()
+    })
+}
+
 /// Whether a datagram with this text arrives.
 pub fn hears(socket: &UdpSocket, text: &str) -> bool {
     let mut buffer = [0; 64];

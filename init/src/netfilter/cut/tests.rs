@@ -16,6 +16,7 @@ fn enforcement() -> Enforcement {
 fn flow(to: &str, answered_by: Option<&str>) -> Flow {
     let at = |text: &str| text.parse().unwrap();
     Flow {
+        proto: TCP,
         original: Tuple { source: at("172.20.0.9:40000"), destination: at(to) },
         answered_by: answered_by.map(at),
         inbound: false,
@@ -44,6 +45,8 @@ fn only_what_the_policy_lets_through_outlives_a_bypass() {
         ("Docker's resolver", false, flow("127.0.0.11:40001", None)),
         ("a published port from outside", true, inbound("172.20.0.8:8080")),
         ("a port that is not published any more", false, inbound("172.20.0.8:8081")),
+        ("a published TCP port by UDP", false, Flow { proto: UDP, ..inbound("172.20.0.8:8080") }),
+        ("a listed range by UDP", false, Flow { proto: UDP, ..flow("198.51.100.9:7000", None) }),
         ("that port number on somebody else", false, flow("203.0.113.9:8080", None)),
     ] {
         assert_eq!(allowed.lets(&flow), lives, "{what}");
@@ -108,5 +111,7 @@ fn conntrack_forgets_port_53_always_and_udp_when_closing() {
         assert_eq!(forgets(&entry, |_| true, &[], false), on_change, "{entry:?}");
         assert_eq!(forgets(&entry, |_| true, &[], true), on_close, "{entry:?}");
     }
-    assert!(forgets(&entry(TCP, evil, 443), |_| false, &[], false));
+    for proto in [TCP, UDP] {
+        assert!(forgets(&entry(proto, evil, 443), |_| false, &[], false), "what a swap ends");
+    }
 }
