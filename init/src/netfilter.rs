@@ -123,6 +123,14 @@ impl Netfilter {
     /// # Errors
     /// [`NetfilterError::NoNfTables`], [`NetfilterError::NoNetAdmin`], or what else is missing.
     pub fn open() -> Result<Self, NetfilterError> {
+        Self::open_for(Features::ALL)
+    }
+
+    /// As [`Self::open`], for a kernel that is known to lack features. Left to itself it finds out.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_for(features: Features) -> Result<Self, NetfilterError> {
         let nft = Socket::open(Family::Netfilter, 0).map_err(|source| match source.raw_os_error() {
             Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => NetfilterError::NoNfTables,
             _ => NetfilterError::Io { what: "open a netfilter socket", source },
@@ -135,7 +143,7 @@ impl Netfilter {
             links: doing("watch the interfaces", Socket::open(Family::Route, route::RTMGRP_LINK))?,
             conntrack: doing("open conntrack", Conntrack::open())?,
             sockets: doing("open sock_diag", SockDiag::open())?,
-            features: Features { owner: true, egress: true },
+            features,
             standing: None,
         })
     }

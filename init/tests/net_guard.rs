@@ -10,6 +10,7 @@ use std::process::Command;
 
 use clawker_init::fence::{Fence, Opening};
 use clawker_init::netfilter::Netfilter;
+use clawker_init::nft::rules::Features;
 use clawker_protocol::event::RefusalClass;
 use net::*;
 
@@ -80,6 +81,37 @@ fn another_root_can_flush_only_the_guards_and_they_come_back() {
     assert!(world.nft(&["insert", "rule", "inet", "clawker-guard", "output", "accept"]).status.success());
     assert_eq!(netfilter.watch().len(), 1);
     assert!(!world.listing(&["list", "table", "inet", "clawker-guard"]).contains("\t\taccept"));
+}
+
+#[test]
+fn where_the_kernel_knows_no_owner_the_watcher_puts_everything_back() {
+    let world = World::new();
+    world.enter_agent();
+    let udp = world.udp(EVIL, 4433);
+    let mut netfilter = Netfilter::open_for(Features { owner: false, egress: true }).unwrap();
+    netfilter.install(&enforcement(), Opening::Closed).unwrap();
+    for change in [
+        &["add", "element", "inet", "clawker", "open", "{ ipv4 }"][..],
+        &["insert", "rule", "inet", "clawker", "output", "goto", "accepted"],
+        &["flush", "chain", "inet", "clawker", "output"],
+        &["add", "element", "inet", "clawker", "direct4", "{ 198.51.100.9 . 4433 }"],
+        &["chain", "inet", "clawker", "output", "{ policy accept; }"],
+        &["delete", "table", "inet", "clawker"],
+    ] {
+        let done = world.nft(change);
+        assert!(done.status.success(), "{change:?}: {}", String::from_utf8_lossy(&done.stderr));
+        let said = netfilter.watch();
+        assert!(
+            said.len() == 1 && said[0].starts_with("put table inet clawker back"),
+            "{change:?}: {said:?}"
+        );
+        assert!(!send("changed") && !hears(&udp, "changed"), "{change:?}");
+    }
+    netfilter.set_opening(Opening::Indefinitely).unwrap();
+    assert!(send("open") && hears(&udp, "open"));
+    assert!(world.nft(&["flush", "set", "inet", "clawker", "open"]).status.success());
+    assert_eq!(netfilter.watch().len(), 1, "an opening that somebody else closed");
+    assert!(send("open again") && hears(&udp, "open again"));
 }
 
 #[test]

@@ -7,13 +7,11 @@ mod net;
 use std::time::{Duration, Instant};
 
 use clawker_init::fence::Opening;
-use clawker_init::netfilter::Netfilter;
+use clawker_init::netfilter::{Netfilter, NetfilterError};
 use clawker_init::nft::rules::{Features, compile};
-use clawker_init::route;
+use clawker_init::{route, sys};
 use clawker_protocol::enforcement::Service;
 use net::{World, enforcement};
-
-const ALL: Features = Features { owner: true, egress: true };
 
 /// Handles, the owner and what was counted differ between two installs of the same thing.
 fn without_handles(listing: &str) -> Vec<String> {
@@ -57,7 +55,7 @@ fn what_we_install_is_what_nft_makes_of_the_same_rules() {
         assert!(interfaces.iter().any(|interface| interface.name == "eth0"), "{interfaces:?}");
 
         twin.enter_agent();
-        let text = compile(&enforcement(), opening, &route::interfaces().unwrap(), ALL).render();
+        let text = compile(&enforcement(), opening, &route::interfaces().unwrap(), Features::ALL).render();
         let file = std::env::temp_dir().join(format!("clawker-golden-{}.nft", std::process::id()));
         std::fs::write(&file, text.replace("\tflags owner\n", "")).unwrap();
         let made = twin.nft(&["-f", file.to_str().unwrap()]);
@@ -97,4 +95,32 @@ fn ten_thousand_services_fit_in_one_transaction() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     let listing = world.listing(&["list", "map", "inet", "clawker", "services"]);
     assert_eq!(listing.matches(" : 2").count(), 10_000);
+}
+
+#[test]
+fn without_the_capability_it_says_which_one_is_missing() {
+    const CAP_NET_ADMIN: u32 = 12;
+    let world = World::new();
+    world.enter_agent();
+    // Of this thread only.
+    let mut sets = sys::capget().unwrap();
+    sets.effective &= !(1 << CAP_NET_ADMIN);
+    sys::capset(sets).unwrap();
+    let error = Netfilter::open().unwrap_err();
+    assert!(matches!(error, NetfilterError::NoNetAdmin), "{error}");
+    sets.effective |= 1 << CAP_NET_ADMIN;
+    sys::capset(sets).unwrap();
+    Netfilter::open().unwrap();
+}
+
+#[test]
+fn another_installs_table_is_not_taken_over() {
+    let world = World::new();
+    world.enter_agent();
+    let mut first = Netfilter::open().unwrap();
+    first.install(&enforcement(), Opening::Closed).unwrap();
+    // The group is the first one's, and so is the table.
+    let error = Netfilter::open().unwrap_err().to_string();
+    assert!(error.contains("NFLOG"), "{error}");
+    assert!(world.listing(&["list", "tables"]).contains("table inet clawker\n"));
 }

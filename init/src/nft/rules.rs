@@ -68,6 +68,9 @@ pub struct Features {
 }
 
 impl Features {
+    /// What we use where it is there.
+    pub const ALL: Self = Self { owner: true, egress: true };
+
     /// What is left when the kernel refused a part because it does not know the feature; `None` when that is
     /// not why.
     pub fn without(self, refused: &str, error: &std::io::Error) -> Option<Self> {

@@ -2,7 +2,7 @@ use clawker_protocol::enforcement::{Direct, PortRange, PortRoute, Published, Ser
 
 use super::*;
 
-const ALL: Features = Features { owner: true, egress: true };
+const ALL: Features = Features::ALL;
 
 fn enforcement() -> Enforcement {
     let text = r#"{"generation":1,"envoy":"172.20.0.2","coredns":"172.20.0.3","dns_port":5301,"open_dns_port":5300}"#;
