@@ -186,6 +186,8 @@ if [ ${#missing[@]} -gt 0 ]; then
         say "Waiting for another assembly to end"
         flock 9
     fi
+    # What an assembly that was interrupted left behind.
+    ! command -v flock >/dev/null || rm -rf "$cache"/context.*
     # CoreDNS takes longest and stands on nothing: let it build beside the others.
     beside=
     for image in "${missing[@]}"; do
