@@ -106,18 +106,18 @@ impl Conntrack {
         Ok(Self { socket: Socket::open(Family::Netfilter, 0)? })
     }
 
-    /// All entries.
+    /// The entries that `wanted` picks.
     ///
     /// # Errors
     /// When the kernel did not answer.
-    pub fn list(&mut self) -> io::Result<Vec<Entry>> {
+    pub fn list(&mut self, wanted: impl Fn(&Entry) -> bool) -> io::Result<Vec<Entry>> {
         self.socket.dump(
             NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET,
             |to| to.raw(&[NFPROTO_UNSPEC, 0, 0, 0]),
             Vec::new,
             |found, message| {
                 if message.kind == NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW {
-                    found.extend(entry(message.payload));
+                    found.extend(entry(message.payload).filter(&wanted));
                 }
             },
         )
@@ -127,7 +127,8 @@ impl Conntrack {
     ///
     /// # Errors
     /// When the kernel refused.
-    pub fn delete(&mut self, entries: &[&Entry]) -> io::Result<()> {
+    pub fn delete<'a>(&mut self, entries: impl Iterator<Item = &'a Entry>) -> io::Result<()> {
+        let entries: Vec<_> = entries.collect();
         for chunk in entries.chunks(CHUNK) {
             let count = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
             let first = self.socket.reserve(count);

@@ -247,11 +247,11 @@ impl Fence for Netfilter {
         for set in table.sets.iter().filter(|set| set.name == rules::OPEN) {
             read_back::confirm_set(&mut self.nft, &table, set)?;
         }
-        let allowed = (opening == Opening::Closed).then(|| Allowed::of(&enforcement));
-        self.cut(
-            &|flow| allowed.as_ref().is_none_or(|allowed| allowed.lets(flow)),
-            opening == Opening::Closed,
-        )
+        if opening != Opening::Closed {
+            return self.forget_dns();
+        }
+        let allowed = Allowed::of(&enforcement);
+        self.cut(&|flow| allowed.lets(flow), true)
     }
 
     fn swap(&mut self, enforcement: &Enforcement) -> Result<(), FenceError> {

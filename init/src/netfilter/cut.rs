@@ -144,9 +144,13 @@ impl<'a> Change<'a> {
 fn forgets(entry: &Entry, may: impl Fn(&Flow) -> bool, own: &[IpAddr], closing: bool) -> bool {
     let flow = flow(entry, own);
     let to = entry.original.destination;
-    let port = matches!(entry.proto, TCP | UDP);
+    let judged = matches!(entry.proto, TCP | UDP) && !may(&flow);
     let local = flow.is_local() && to.ip() != DOCKER_DNS;
-    port && (to.port() == DNS || !may(&flow)) || closing && entry.proto != TCP && !local
+    is_dns(entry) || judged || closing && entry.proto != TCP && !local
+}
+
+fn is_dns(entry: &Entry) -> bool {
+    entry.original.destination.port() == DNS && matches!(entry.proto, TCP | UDP)
 }
 
 fn flow(entry: &Entry, own: &[IpAddr]) -> Flow {
@@ -159,11 +163,18 @@ fn flow(entry: &Entry, own: &[IpAddr]) -> Flow {
 }
 
 impl Netfilter {
+    /// Makes conntrack forget port 53: a socket that was diverted, or was not, would go on so for as long as it
+    /// lives.
+    pub(super) fn forget_dns(&mut self) -> Result<(), FenceError> {
+        let entries = doing("list conntrack's entries", self.conntrack.list(|entry| is_dns(entry)))?;
+        Ok(doing("delete conntrack's entries", self.conntrack.delete(entries.iter()))?)
+    }
+
     /// Ends the flows that `may` refuses: TCP sockets are told, and conntrack forgets. It also forgets port 53,
     /// and, when closing, all that is not TCP.
     pub(super) fn cut(&mut self, may: &dyn Fn(&Flow) -> bool, closing: bool) -> Result<(), FenceError> {
         let own = doing("list the addresses", route::addresses())?;
-        let entries = doing("list conntrack's entries", self.conntrack.list())?;
+        let entries = doing("list conntrack's entries", self.conntrack.list(|_| true))?;
         let sockets = doing("list the sockets", self.sockets.list())?;
         // As either side's socket would see the flow.
         let mut known: HashMap<(SocketAddr, SocketAddr), Flow> = HashMap::new();
@@ -196,11 +207,8 @@ impl Netfilter {
                 other => doing("end old sockets", other)?,
             }
         }
-        let forgotten: Vec<_> = entries.iter().filter(|entry| forgets(entry, may, &own, closing)).collect();
-        if !forgotten.is_empty() {
-            doing("delete conntrack's entries", self.conntrack.delete(&forgotten))?;
-        }
-        Ok(())
+        let forgotten = entries.iter().filter(|entry| forgets(entry, may, &own, closing));
+        Ok(doing("delete conntrack's entries", self.conntrack.delete(forgotten))?)
     }
 }
 
