@@ -59,9 +59,11 @@ fn main() {
         });
         let mut standing = Netfilter::open().unwrap();
         standing.install(&enforcement, Opening::Closed).unwrap();
-        measure(&format!("swap and read back, {services} services"), || {
+        let mut next = enforcement.clone();
+        measure(&format!("swap one of them and read back, {services} services"), || {
+            next.services[0].listener ^= 1;
             let start = Instant::now();
-            standing.swap(&enforcement).unwrap();
+            standing.swap(&next).unwrap();
             start.elapsed()
         });
         measure(&format!("open and close again, {services} services"), || {

@@ -257,9 +257,12 @@ impl Fence for Netfilter {
     fn swap(&mut self, enforcement: &Enforcement) -> Result<(), FenceError> {
         let standing = self.standing()?;
         let (old, opening) = (standing.enforcement.clone(), standing.opening_now());
-        let Some(table) = self.judge(enforcement, opening) else { return Ok(()) };
+        let (Some(before), Some(table)) = (self.judge(&old, opening), self.judge(enforcement, opening))
+        else {
+            return Ok(());
+        };
         let mut batch = Batch::new();
-        batch.replace_contents(&table, rules::OPEN);
+        batch.update(&before, &table, rules::OPEN);
         self.transact(batch)?;
         if let Some(standing) = &mut self.standing {
             standing.enforcement = enforcement.clone();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clawker_init::fence::{Fence, Opening};
 use clawker_init::netfilter::{LoggedFlow, Netfilter};
-use clawker_protocol::enforcement::Service;
+use clawker_protocol::enforcement::{PortRange, Service};
 use clawker_protocol::event::RefusalClass;
 use net::*;
 
@@ -214,8 +214,16 @@ fn no_packet_slips_out_while_the_rules_are_swapped() {
     let udp = world.udp(EVIL, 4433);
     let mut netfilter = installed(Opening::Closed);
     let sent = under_fire(&world, &udp, || {
-        for _ in 0..50 {
-            netfilter.swap(&enforcement()).unwrap();
+        for round in 0..50 {
+            // Other rules, elements and intervals each time.
+            let mut other = enforcement();
+            if round % 2 == 0 {
+                other.envoy = GATEWAY;
+                other.services[0].listener += 1;
+                other.direct.pop();
+                other.port_routes[0].ports = PortRange::new(440, 450).unwrap();
+            }
+            netfilter.swap(&other).unwrap();
             netfilter.set_opening(Opening::Closed).unwrap();
         }
     });

@@ -1,5 +1,7 @@
 //! One nf_tables transaction: all of its messages take effect at once, or none does.
 
+use std::collections::HashSet;
+
 use super::rules::{Chain, Ruleset, Table};
 use super::sets::{Elements, Key, Opened, RawElement, Set, TYPE_INET_SERVICE};
 use super::uapi::*;
@@ -101,7 +103,7 @@ impl Batch {
             });
         }
         for set in &table.sets {
-            self.add_elements(table, set);
+            self.add_elements(table, set, &set.raw());
         }
         for chain in &table.chains {
             self.add(NFT_MSG_NEWCHAIN, CREATE, table.family, part(table, "chain", &chain.name), |to| {
@@ -125,47 +127,84 @@ impl Batch {
         }
     }
 
-    fn add_elements(&mut self, table: &Table, set: &Set) {
+    fn add_elements(&mut self, table: &Table, set: &Set, elements: &[RawElement]) {
         let timeout = match &set.elements {
             Elements::Families(Some(Opened::For(time))) => {
                 Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1))
             }
             _ => None,
         };
-        for chunk in set.raw().chunks(ELEMENTS) {
+        for chunk in elements.chunks(ELEMENTS) {
             let label = part(table, "elements of set", set.name);
-            self.add(NFT_MSG_NEWSETELEM, CREATE, table.family, label, |to| {
-                to.text(NFTA_SET_ELEM_LIST_TABLE, table.name);
-                to.text(NFTA_SET_ELEM_LIST_SET, set.name);
-                to.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |to| {
-                    chunk.iter().for_each(|element| encode_element(to, element, timeout));
-                });
+            self.elements(NFT_MSG_NEWSETELEM, CREATE, table, set, label, |to| {
+                chunk.iter().for_each(|element| encode_element(to, element, timeout));
             });
         }
     }
 
-    /// Replaces a set's elements.
+    fn delete_elements(&mut self, table: &Table, set: &Set, elements: &[RawElement]) {
+        for chunk in elements.chunks(ELEMENTS) {
+            let label = part(table, "old elements of set", set.name);
+            self.elements(NFT_MSG_DELSETELEM, 0, table, set, label, |to| {
+                let key = |element: &RawElement| RawElement { value: None, timed: false, ..*element };
+                chunk.iter().for_each(|element| encode_element(to, &key(element), None));
+            });
+        }
+    }
+
+    fn elements(
+        &mut self,
+        message: u16,
+        flags: u16,
+        table: &Table,
+        set: &Set,
+        label: String,
+        list: impl FnOnce(&mut Writer),
+    ) {
+        self.add(message, flags, table.family, label, |to| {
+            to.text(NFTA_SET_ELEM_LIST_TABLE, table.name);
+            to.text(NFTA_SET_ELEM_LIST_SET, set.name);
+            to.nest(NFTA_SET_ELEM_LIST_ELEMENTS, list);
+        });
+    }
+
+    /// Replaces a set's elements, whatever they are.
     pub fn replace_elements(&mut self, table: &Table, set: &Set) {
         self.add(NFT_MSG_DELSETELEM, 0, table.family, part(table, "old elements of set", set.name), |to| {
             to.text(NFTA_SET_ELEM_LIST_TABLE, table.name);
             to.text(NFTA_SET_ELEM_LIST_SET, set.name);
         });
-        self.add_elements(table, set);
+        self.add_elements(table, set, &set.raw());
     }
 
-    /// Replaces all rules of a table, and the elements of all its sets but `keep`. Counters go on counting.
-    pub fn replace_contents(&mut self, table: &Table, keep: &str) {
-        for chain in &table.chains {
-            let label = format!("old rules of chain {}", chain.name);
-            self.add(NFT_MSG_DELRULE, 0, table.family, label, |to| {
-                to.text(NFTA_RULE_TABLE, table.name);
-                to.text(NFTA_RULE_CHAIN, &chain.name);
-            });
+    /// Turns a table into another one of the same chains and sets, but for the elements of the set `keep`.
+    /// Counters go on counting.
+    pub fn update(&mut self, old: &Table, new: &Table, keep: &str) {
+        let rules = old.chains != new.chains;
+        if rules {
+            for chain in &old.chains {
+                let label = format!("old rules of chain {}", chain.name);
+                self.add(NFT_MSG_DELRULE, 0, old.family, label, |to| {
+                    to.text(NFTA_RULE_TABLE, old.name);
+                    to.text(NFTA_RULE_CHAIN, &chain.name);
+                });
+            }
         }
-        for set in table.sets.iter().filter(|set| set.name != keep) {
-            self.replace_elements(table, set);
+        for (before, after) in old.sets.iter().zip(&new.sets).filter(|(before, _)| before.name != keep) {
+            if before == after {
+                continue;
+            }
+            if after.flags() & NFT_SET_INTERVAL != 0 {
+                self.replace_elements(new, after);
+            } else {
+                let (gone, come) = difference(&before.raw(), &after.raw());
+                self.delete_elements(new, after, &gone);
+                self.add_elements(new, after, &come);
+            }
         }
-        self.add_rules(table);
+        if rules {
+            self.add_rules(new);
+        }
     }
 
     /// Deletes a table.
@@ -222,6 +261,15 @@ pub fn family(number: u8) -> &'static str {
 
 fn part(table: &Table, what: &str, name: &str) -> String {
     format!("{what} {name} in {}", label(table))
+}
+
+/// What is only in `old`, and what is only in `new`.
+fn difference(old: &[RawElement], new: &[RawElement]) -> (Vec<RawElement>, Vec<RawElement>) {
+    let only = |from: &[RawElement], other: &[RawElement]| {
+        let other: HashSet<&RawElement> = other.iter().collect();
+        from.iter().filter(|element| !other.contains(element)).copied().collect()
+    };
+    (only(old, new), only(new, old))
 }
 
 fn encode_set(to: &mut Writer, table: &str, set: &Set, id: u32) {
