@@ -1,4 +1,6 @@
-//! The fake internet and what the end-to-end tests share.
+//! The fake internet, the product on it, and what end-to-end tests, demo and benchmarks share.
 
+pub mod bench;
 pub mod fakenet;
 pub mod rig;
+pub mod world;

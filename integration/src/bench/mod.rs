@@ -1,0 +1,6 @@
+//! The benchmarks: each thing beside a peer in the same run, and beside its bar.
+
+pub mod command;
+pub mod figures;
+pub mod rules;
+pub mod start;

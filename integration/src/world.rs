@@ -1,0 +1,166 @@
+//! The product on the fake internet, for tests, demo and benchmarks: a rig, a sandbox, and agents in it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use crate::rig::docker::{CommandError, docker};
+use crate::rig::sandbox::Sandbox;
+use crate::rig::{Rig, RigError, image};
+
+/// Why there is no world.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// No fake internet.
+    #[error(transparent)]
+    Rig(#[from] RigError),
+    /// A command of Docker's.
+    #[error(transparent)]
+    Docker(#[from] CommandError),
+    /// A file, or a program that can't be run.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// `clawker` failed where it must not.
+    #[error("clawker {0}: {1}")]
+    Clawker(String, String),
+}
+
+/// What a command said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Its exit code; -1 where a signal ended it.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
+    }
+}
+
+/// The world. The sandbox goes first, so that nothing of the product's outlives the fake internet.
+#[derive(Debug)]
+pub struct World {
+    /// Where `clawker` runs.
+    pub sandbox: Sandbox,
+    /// Where everything arrives.
+    pub rig: Rig,
+}
+
+impl World {
+    /// Brings rig and stack up. `instance` is short and unique to the test.
+    ///
+    /// # Errors
+    /// [`WorldError`]; nothing is left behind then.
+    pub fn new(instance: &str) -> Result<Self, WorldError> {
+        let rig = Rig::up(instance)?;
+        let sandbox = Sandbox::new(&rig, instance, "demo")?;
+        let world = Self { sandbox, rig };
+        fs::copy(image::binary(), world.sandbox.project().join("fakenet"))?;
+        world.must(&["firewall", "up"])?;
+        world.rig.keep_sources()?;
+        Ok(world)
+    }
+
+    /// Runs `clawker`.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn clawker<S: AsRef<OsStr>>(&self, args: &[S]) -> io::Result<Said> {
+        Ok(self.sandbox.run(args)?.into())
+    }
+
+    /// Runs `clawker`, which must succeed; what it said on standard output.
+    ///
+    /// # Errors
+    /// [`WorldError::Clawker`].
+    pub fn must(&self, args: &[&str]) -> Result<String, WorldError> {
+        let said = self.clawker(args)?;
+        if said.code == 0 { Ok(said.out) } else { Err(WorldError::Clawker(args.join(" "), said.err)) }
+    }
+
+    /// Starts an agent in the background that only sleeps.
+    ///
+    /// # Errors
+    /// [`WorldError::Clawker`].
+    pub fn agent(&self, name: &str) -> Result<(), WorldError> {
+        self.must(&["run", "--agent", name, "--detach", "--yes", "--", "sleep", "3600"]).map(drop)
+    }
+
+    /// Runs a shell script beside an agent, as the agent.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn sh(&self, agent: &str, script: &str) -> io::Result<Said> {
+        self.clawker(&["exec", "--agent", agent, "--", "sh", "-c", script])
+    }
+
+    /// Runs the fake internet's own client beside an agent, as the agent.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn probe(&self, agent: &str, args: &[&str]) -> io::Result<Said> {
+        let client = self.sandbox.project().join("fakenet");
+        let client = client.to_string_lossy();
+        self.clawker(&[&["exec", "--agent", agent, "--", &*client, "probe"], args].concat())
+    }
+
+    /// Runs a program in an agent's container as any user, past clawker: what an attacker on the inside would be.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn inside(&self, agent: &str, user: &str, args: &[&str]) -> io::Result<Said> {
+        let container = self.container(agent);
+        let all = [&["exec", "-u", user, &container], args].concat();
+        Ok(Command::new("docker").args(all).stdin(Stdio::null()).output()?.into())
+    }
+
+    /// An agent's container.
+    pub fn container(&self, agent: &str) -> String {
+        self.sandbox.agent_container(agent)
+    }
+
+    /// PID 1 of an agent's container, as the host sees it.
+    ///
+    /// # Errors
+    /// When there is no such container.
+    pub fn pid(&self, agent: &str) -> Result<String, CommandError> {
+        docker(&["inspect", "--format", "{{.State.Pid}}", &self.container(agent)])
+    }
+
+    /// Runs a program of the host's in an agent's network namespace.
+    ///
+    /// # Errors
+    /// When it can't be started or there is no such agent.
+    pub fn in_network(&self, agent: &str, args: &[&str]) -> Result<Said, WorldError> {
+        let pid = self.pid(agent)?;
+        Ok(Command::new("nsenter").args(["-t", &pid, "-n"]).args(args).stdin(Stdio::null()).output()?.into())
+    }
+
+    /// An agent's state, as `clawker ps` tells it.
+    ///
+    /// # Errors
+    /// When it can't be told.
+    pub fn state(&self, agent: &str) -> Result<String, WorldError> {
+        let text = self.must(&["ps", "--all", "--json"])?;
+        let list: serde_json::Value = serde_json::from_str(&text).map_err(io::Error::from)?;
+        let one = list.as_array().into_iter().flatten().find(|one| one["agent"] == agent);
+        Ok(one.and_then(|one| one["state"].as_str()).unwrap_or_default().to_owned())
+    }
+
+    /// The folder that holds an agent's control socket on the host.
+    pub fn state_folder(&self) -> PathBuf {
+        self.sandbox.state().join(format!("clawker-{}", self.sandbox.instance()))
+    }
+}
