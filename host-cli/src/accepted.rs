@@ -1,0 +1,91 @@
+//! What a project's file asks for beyond what was accepted before: shown as a diff, and taken only after a yes.
+//! Narrowing needs no question.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::config::Loaded;
+use crate::exit::Failure;
+use crate::lock::StateLock;
+use crate::paths::Paths;
+use crate::policy::{Action, Policy};
+use crate::project::{Accepted, Project, ProjectError};
+
+/// What a file asks for beyond what was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Widening {
+    /// The file.
+    pub file: PathBuf,
+    /// The diff: `+` is new, `-` is a limit that goes.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for Widening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} asks for more than was accepted:", self.file.display())?;
+        for line in &self.lines {
+            writeln!(f, "  {line}")?;
+        }
+        f.write_str("Accept it?")
+    }
+}
+
+/// Takes a project's file as it is now; asks first where it widens.
+///
+/// # Errors
+/// When the file is wrong or what it widens was not accepted: what was in force still is.
+pub fn accept(
+    paths: &Paths,
+    lock: &StateLock,
+    loaded: &Loaded,
+    ask: &mut dyn FnMut(&Widening) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let mut project = Project::load(paths, &loaded.dir)?;
+    let wanted = Accepted::wanted(loaded)?;
+    if project.accepted.as_ref() == Some(&wanted) {
+        return Ok(());
+    }
+    let lines = widening(project.accepted.as_ref(), &wanted)?;
+    if !lines.is_empty() {
+        let file = loaded.file.clone().unwrap_or_else(|| loaded.dir.clone());
+        if !ask(&Widening { file, lines })? {
+            return Err(Failure::new("Not accepted; what was in force still is"));
+        }
+    }
+    project.accepted = Some(wanted);
+    // With the rules of commands it must hold together as well.
+    let agents: Vec<_> = project.cli.iter().filter_map(|rule| rule.agent.clone()).collect();
+    for agent in std::iter::once(None).chain(agents.iter().map(Some)) {
+        project.policy(agent)?;
+    }
+    Ok(project.save(paths, lock)?)
+}
+
+/// The diff's lines.
+fn widening(old: Option<&Accepted>, new: &Accepted) -> Result<Vec<String>, ProjectError> {
+    let nothing = Accepted::default();
+    let old = old.unwrap_or(&nothing);
+    let rules = |accepted: &Accepted, action: Action| -> Result<BTreeSet<String>, ProjectError> {
+        let project = Project { accepted: Some(accepted.clone()), ..Project::default() };
+        let policy: Policy = project.policy(None)?;
+        Ok(policy.rules().iter().filter(|rule| rule.action == action).map(ToString::to_string).collect())
+    };
+    let mut lines = Vec::new();
+    let (before, after) = (rules(old, Action::Allow)?, rules(new, Action::Allow)?);
+    lines.extend(after.difference(&before).map(|rule| format!("+ {rule}")));
+    let (before, after) = (rules(old, Action::Deny)?, rules(new, Action::Deny)?);
+    lines.extend(before.difference(&after).map(|rule| format!("- {rule}")));
+    if new.upstream_dns != old.upstream_dns {
+        let list: Vec<String> = new.upstream_dns.iter().map(ToString::to_string).collect();
+        let list = if list.is_empty() { "the user's".to_owned() } else { list.join(", ") };
+        lines.push(format!("+ ask these resolvers: {list}"));
+    }
+    for ca in new.extra_ca.iter().filter(|ca| !old.extra_ca.iter().any(|known| known.pem == ca.pem)) {
+        lines.push(format!("+ trust the certificates of {}", ca.path.display()));
+    }
+    Ok(lines)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! What is asked about, and what is not.
+
+use std::path::Path;
+
+use super::*;
+use crate::config;
+
+struct Folder(Paths, PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("clawker-accepted-{name}-{}", std::process::id()));
+        let paths = Paths {
+            state: root.join("state"),
+            config: root.join("config"),
+            cache: root.join("cache"),
+            instance: None,
+        };
+        std::fs::create_dir_all(&paths.state).unwrap();
+        std::fs::create_dir_all(root.join("project")).unwrap();
+        Self(paths, root)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.1.join("project").join(name), text).unwrap();
+    }
+
+    fn loaded(&self) -> Loaded {
+        config::load(&self.1.join("project"), &self.0).unwrap()
+    }
+
+    /// What was asked about, or the error's text.
+    fn accept(&self, answer: bool) -> Result<Vec<String>, String> {
+        let lock = StateLock::acquire(&self.0).unwrap();
+        let mut asked = Vec::new();
+        let outcome = accept(&self.0, &lock, &self.loaded(), &mut |widening| {
+            asked.extend(widening.lines.clone());
+            Ok(answer)
+        });
+        outcome.map(|()| asked).map_err(|failure| failure.message)
+    }
+
+    fn project(&self) -> Project {
+        Project::load(&self.0, &self.loaded().dir).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.1);
+    }
+}
+
+const RULES: &str = "security:\n  firewall:\n    add_domains: [a.test, api.anthropic.com]\n    rules:\n      - {dst: .b.test, action: deny}\n";
+
+#[test]
+fn only_what_widens_is_asked_about() {
+    let folder = Folder::new("asked");
+    assert_eq!(folder.accept(false), Ok(vec![]), "no file asks for nothing");
+    folder.write(config::FILE, RULES);
+    assert!(folder.accept(false).unwrap_err().contains("still is"));
+    assert_eq!(folder.project().accepted, Some(Accepted::default()), "a refusal leaves what was");
+    assert_eq!(folder.accept(true), Ok(vec!["+ allow tls a.test port 443".to_owned()]));
+    assert_eq!(folder.accept(false), Ok(vec![]), "accepted once");
+    folder.write(config::FILE, "security: {firewall: {add_domains: [a.test]}}\n");
+    assert_eq!(folder.accept(true), Ok(vec!["- deny tls .b.test port 443".to_owned()]), "a deny that goes");
+    folder.write(config::FILE, "");
+    assert_eq!(folder.accept(false), Ok(vec![]), "narrowing");
+    folder.write(config::FILE, "security: {firewall: {upstream_dns: [198.51.100.10]}}\n");
+    assert!(folder.accept(false).is_err());
+}
+
+#[test]
+fn certificates_are_asked_about_by_content() {
+    let folder = Folder::new("ca");
+    let pem = |body: &str| format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+    folder.write("ca.pem", &pem("AAAA"));
+    folder.write(config::FILE, "security: {extra_ca: [ca.pem]}\n");
+    assert_eq!(folder.accept(true), Ok(vec!["+ trust the certificates of ca.pem".to_owned()]));
+    folder.write("ca.pem", &pem("BBBB"));
+    assert!(folder.accept(false).is_err());
+    let accepted = folder.project().accepted.unwrap();
+    assert!(accepted.extra_ca[0].pem.contains("AAAA"), "the accepted text stays");
+    folder.write("ca.pem", "-----BEGIN PRIVATE KEY-----\n");
+    assert!(folder.accept(true).unwrap_err().contains("private key"));
+}
+
+#[test]
+fn a_rule_that_can_t_be_enforced_names_its_line_and_changes_nothing() {
+    let folder = Folder::new("line");
+    for (text, expected) in [
+        (
+            "security:\n  firewall:\n    rules:\n      - {dst: a.test}\n      - {dst: .b.test, proto: ssh}\n",
+            ":5:9: rules: A wildcard",
+        ),
+        (
+            "security:\n  firewall:\n    add_domains:\n      - a b\n",
+            ":4:9: add_domains: \"a b\" is not a name",
+        ),
+        (
+            "security:\n  firewall:\n    add_domains:\n      - a.test\n      - A.test.\n",
+            ".clawker.yaml:5: a.test:tls:443 is listed at .clawker.yaml:4 already",
+        ),
+        ("security:\n  firewall:\n    add_domains: [10.0.0.0/8]\n", "takes names"),
+    ] {
+        folder.write(config::FILE, text);
+        let message = folder.accept(true).unwrap_err();
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+    assert!(!Path::new(&folder.0.projects()).exists());
+}

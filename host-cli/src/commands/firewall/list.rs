@@ -1,0 +1,63 @@
+//! `clawker firewall list`: the rules that hold, by layer, and where each comes from.
+
+use clawker_protocol::names::Name;
+
+use crate::cli::ListArgs;
+use crate::config;
+use crate::context::Context;
+use crate::exit::{OK, Outcome};
+use crate::output;
+use crate::policy::Rule;
+use crate::project::{Accepted, Project};
+
+/// Lists the project's rules.
+///
+/// # Errors
+/// When its state can't be read.
+pub async fn run(ctx: &Context, args: &ListArgs) -> Outcome {
+    let loaded = config::load(&ctx.cwd, &ctx.paths)?;
+    let agent = args.agent.as_deref().map(Name::new).transpose()?;
+    let project = Project::load(&ctx.paths, &loaded.dir)?;
+    let policy = project.policy(agent.as_ref())?;
+    if ctx.output.json {
+        let rules: Vec<_> = policy.rules().iter().map(value).collect();
+        ctx.output.value(&rules)?;
+    } else {
+        let mut rows =
+            vec![["ACTION", "PROTO", "DESTINATION", "PORT", "LAYER", "FROM"].map(str::to_owned).to_vec()];
+        rows.extend(policy.rules().iter().map(row));
+        output::write_stdout(output::table(&rows).as_bytes())?;
+    }
+    let wanted = Accepted::wanted(&loaded)?;
+    if wanted != project.accepted.clone().unwrap_or_default() {
+        ctx.output
+            .note("The project's file has changed since it was accepted; take it: clawker firewall reload");
+    }
+    let apart: Vec<&str> =
+        project.cli.iter().filter_map(|rule| rule.agent.as_ref()).map(Name::as_str).collect();
+    if agent.is_none() && !apart.is_empty() {
+        ctx.output.note(&format!("Some agents have rules of their own: --agent {}", apart.join(" | ")));
+    }
+    Ok(OK)
+}
+
+fn value(rule: &Rule) -> serde_json::Value {
+    serde_json::json!({
+        "dst": rule.dst.to_string(), "proto": rule.proto, "port": rule.port_text(), "action": rule.action,
+        "layer": rule.layer, "from": rule.place, "wildcard": rule.dst.is_wildcard(),
+    })
+}
+
+fn row(rule: &Rule) -> Vec<String> {
+    let dst = rule.dst.to_string();
+    [
+        rule.action.as_str(),
+        rule.proto.as_str(),
+        &dst,
+        &rule.port_text(),
+        rule.layer.as_str(),
+        &output::escape(&rule.place),
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}

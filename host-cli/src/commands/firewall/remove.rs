@@ -1,0 +1,45 @@
+//! `clawker firewall remove`: takes back a rule that `add` made. What it had opened is cut.
+
+use clawker_protocol::names::Name;
+
+use super::add;
+use crate::cli::RemoveArgs;
+use crate::config;
+use crate::context::Context;
+use crate::exit::{Failure, OK, Outcome};
+use crate::lock::StateLock;
+use crate::policy::{Layer, Policy, Rule};
+use crate::project::Project;
+
+/// Removes it and brings the change to the agents.
+///
+/// # Errors
+/// When there is no such rule, or the change does not reach an agent.
+pub async fn run(ctx: &Context, args: &RemoveArgs) -> Outcome {
+    let rule = add::parse(&args.destination, &args.proto, args.port.as_deref())?;
+    let agent = args.agent.as_deref().map(Name::new).transpose()?;
+    let loaded = config::load(&ctx.cwd, &ctx.paths)?;
+    let lock = StateLock::acquire(&ctx.paths)?;
+    let mut project = Project::load(&ctx.paths, &loaded.dir)?;
+    let parsed = Rule::parse(&rule, Layer::Cli, "")?;
+    let count = project.cli.len();
+    project.cli.retain(|other| !add::is_same(other, &parsed, agent.as_ref()));
+    if project.cli.len() == count {
+        return Err(Failure::new(missing(&project.policy(agent.as_ref())?, &parsed)));
+    }
+    let applied = add::change(ctx, &lock, &loaded, &project).await?;
+    add::tell(ctx, &format!("Removed: {parsed}"), &applied)?;
+    Ok(OK)
+}
+
+/// Why there is nothing to remove, and where the rule stands that was probably meant.
+fn missing(policy: &Policy, rule: &Rule) -> String {
+    match policy.rules().iter().find(|other| other.key() == rule.key()) {
+        Some(other) if other.layer == Layer::Floor => format!("\"{rule}\" is built in and can't be removed"),
+        Some(other) if other.layer == Layer::Project => format!(
+            "\"{rule}\" stands in {}; edit that file, then clawker firewall reload",
+            crate::output::escape(&other.place)
+        ),
+        _ => format!("No command added \"{rule}\"; see clawker firewall list"),
+    }
+}

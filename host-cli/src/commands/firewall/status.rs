@@ -1,0 +1,41 @@
+//! `clawker firewall status`: whether Envoy and CoreDNS are there and answer.
+
+use crate::cli::StatusArgs;
+use crate::config;
+use crate::context::Context;
+use crate::docker::Engine;
+use crate::exit::{FAILED, OK, Outcome};
+use crate::output;
+use crate::stack::{self, PartHealth};
+
+/// Shows the stack's health; fails where it is not healthy.
+///
+/// # Errors
+/// When it can't be told.
+pub async fn run(ctx: &Context, _args: &StatusArgs) -> Outcome {
+    let engine = Engine::connect(config::docker_host(&ctx.paths)?.as_deref()).await?;
+    let health = stack::health(&engine.api, &ctx.paths).await?;
+    let code = if health.is_healthy() { OK } else { FAILED };
+    if ctx.output.json {
+        ctx.output.value(&health)?;
+        return Ok(code);
+    }
+    let subnet = health.subnet.map_or("absent".to_owned(), |subnet| subnet.to_string());
+    let rows = [
+        ["PART", "STATE", "ADDRESS", "IMAGE"].map(str::to_owned).to_vec(),
+        row("envoy", &health.envoy),
+        row("coredns", &health.coredns),
+        vec!["network".to_owned(), subnet, String::new(), health.network.clone()],
+    ];
+    output::write_stdout(output::table(&rows).as_bytes())?;
+    ctx.output.line(&format!("Policies: {}, agents: {}", health.policies, health.agents))?;
+    if code != OK {
+        ctx.output.note("The stack is not up; start it: clawker firewall up");
+    }
+    Ok(code)
+}
+
+fn row(part: &str, health: &PartHealth) -> Vec<String> {
+    let address = health.address.map(|address| address.to_string()).unwrap_or_default();
+    vec![part.to_owned(), health.state.to_owned(), address, health.image.clone().unwrap_or_default()]
+}

@@ -1,0 +1,119 @@
+//! What is wrong with a configuration file: file, line, column, key, and what to write instead.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clawker_protocol::names::InvalidName;
+
+/// Keys that say what will be enforced one day and is not yet: named as such, and never ignored.
+const NOT_YET: [&str; 8] = [
+    "path_rules",
+    "path_default",
+    "inspect",
+    "private",
+    "for",
+    "methods",
+    "telemetry",
+    "insecure_skip_tls_verify",
+];
+
+/// Why a configuration is not used. What was in force before still is.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("Can't read {path}", path = .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its text is not what it must be.
+    #[error("{path}:{line}:{column}: {message}", path = .path.display())]
+    Form {
+        /// Which.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What.
+        message: String,
+    },
+    /// The project's name is none.
+    #[error("{path}: project: {source}", path = .path.display())]
+    Project {
+        /// Which file.
+        path: PathBuf,
+        /// What.
+        source: InvalidName,
+    },
+    /// The folder's name can't be a project's.
+    #[error("{path} can't be a project's name; write one into {file}: project: my-project", path = .0.display(), file = super::FILE)]
+    Unnamed(PathBuf),
+}
+
+impl ConfigError {
+    pub(crate) fn read(path: &Path, source: io::Error) -> Self {
+        Self::Read { path: path.to_owned(), source }
+    }
+
+    pub(super) fn project(path: Option<&Path>, source: InvalidName) -> Self {
+        Self::Project { path: path.unwrap_or(Path::new(super::FILE)).to_owned(), source }
+    }
+
+    pub(super) fn form(path: &Path, error: &serde_saphyr::Error) -> Self {
+        let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
+        let text = error.without_snippet().to_string();
+        let place = format!(" at line {line}, column {column}");
+        let message = explain(text.trim_end_matches(&place));
+        Self::Form { path: path.to_owned(), line, column, message }
+    }
+
+    /// A value that parsed and still can't be meant.
+    pub fn at(path: &Path, line: u64, column: u64, message: impl Into<String>) -> Self {
+        Self::Form { path: path.to_owned(), line, column, message: message.into() }
+    }
+}
+
+/// Says of an unknown key what was probably meant.
+fn explain(message: &str) -> String {
+    let Some(rest) = message.strip_prefix("unknown field `") else {
+        return first_line(message.split(", set DuplicateKeyPolicy").next().unwrap_or(message));
+    };
+    let Some((key, rest)) = rest.split_once('`') else { return first_line(message) };
+    if NOT_YET.contains(&key) {
+        return format!("{key}: this version does not enforce it; remove it (it is never ignored)");
+    }
+    let expected = rest.rsplit_once("expected ").map_or("", |(_, list)| list);
+    let names: Vec<&str> = expected
+        .trim_start_matches("one of ")
+        .split(", ")
+        .map(|name| name.trim_matches('`'))
+        .filter(|name| !name.is_empty())
+        .collect();
+    match names.iter().min_by_key(|name| distance(key, name)) {
+        Some(nearest) if distance(key, nearest) <= 3 => format!("unknown key {key}: did you mean {nearest}?"),
+        _ => format!("unknown key {key}: the keys here are {}", names.join(", ")),
+    }
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, right) in b.iter().enumerate() {
+            let get = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
+            let replace = get(&row, j) + usize::from(left != *right);
+            next.push(replace.min(get(&row, j + 1) + 1).min(get(&next, j) + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}

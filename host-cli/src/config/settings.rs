@@ -1,0 +1,81 @@
+//! `settings.yaml`: the user's own file, for all projects. No agent can write it.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clawker_protocol::duration;
+use serde::{Deserialize, Deserializer};
+
+/// Cloudflare's resolvers that filter malware: what a container asks while its firewall is off.
+pub const UPSTREAM_DNS: [Ipv4Addr; 2] = [Ipv4Addr::new(1, 1, 1, 2), Ipv4Addr::new(1, 0, 0, 2)];
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The firewall, for every project.
+    pub firewall: FirewallSettings,
+    /// Docker.
+    pub docker: DockerSettings,
+    /// What every agent trusts.
+    pub security: SecuritySettings,
+}
+
+/// `firewall:`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FirewallSettings {
+    /// Whether containers start behind it.
+    pub enable: bool,
+    /// A bypass's length when none is given.
+    #[serde(deserialize_with = "duration")]
+    pub bypass_default: Duration,
+    /// The longest bypass.
+    #[serde(deserialize_with = "duration")]
+    pub bypass_max: Duration,
+    /// Resolvers for listed names, and for everything while the firewall is off.
+    pub upstream_dns: Vec<Ipv4Addr>,
+    /// Envoy's image, in place of the built-in choice.
+    pub envoy_image: Option<String>,
+    /// CoreDNS's image, likewise.
+    pub coredns_image: Option<String>,
+}
+
+impl Default for FirewallSettings {
+    fn default() -> Self {
+        Self {
+            enable: true,
+            bypass_default: Duration::from_secs(30),
+            bypass_max: Duration::from_secs(3_600),
+            upstream_dns: UPSTREAM_DNS.to_vec(),
+            envoy_image: None,
+            coredns_image: None,
+        }
+    }
+}
+
+/// `docker:`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DockerSettings {
+    /// Where Docker listens.
+    pub host: Option<String>,
+}
+
+/// `security:`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecuritySettings {
+    /// PEM files with roots that every agent trusts.
+    pub extra_ca: Vec<PathBuf>,
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match duration::parse(&text) {
+        Ok(length) if length >= Duration::from_secs(1) => Ok(length),
+        Ok(_) => Err(serde::de::Error::custom("a bypass lasts at least 1s")),
+        Err(error) => Err(serde::de::Error::custom(error)),
+    }
+}

@@ -1,0 +1,163 @@
+//! Envoy's configuration, made of the plans of all policies: pure functions from values to JSON. Chains, clusters and
+//! listeners are fixed in form; a rule change alters only a matcher or a route table, which Envoy takes in place.
+
+pub mod admin;
+mod bootstrap;
+mod cluster;
+mod http;
+mod listener;
+mod tls;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+pub use bootstrap::bootstrap;
+
+use crate::plan::Plan;
+use crate::policy::Proto;
+
+/// Where the files are in the container.
+pub const FOLDER: &str = "/etc/envoy";
+/// Where the folder with the admin socket is.
+pub const RUN: &str = "/run/clawker";
+/// The admin socket's name there.
+pub const ADMIN: &str = "envoy.sock";
+/// The bootstrap's file name.
+pub const BOOTSTRAP: &str = "envoy.json";
+/// The file that is checked before a change.
+pub const CHECK: &str = "check/envoy.json";
+/// The resources' file names: clusters, listeners, and (see [`http_routes_file`]) routes.
+pub const CLUSTERS: &str = "clusters/clusters.json";
+/// See [`CLUSTERS`].
+pub const LISTENERS: &str = "listeners/listeners.json";
+
+/// A cluster that leads nowhere: a connection to it is reset.
+const NOWHERE: &str = "nowhere";
+
+/// Every resource, as Envoy names them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resources {
+    /// Clusters.
+    pub clusters: Vec<Value>,
+    /// Listeners; routes come from their own files.
+    pub listeners: Vec<Value>,
+    /// Route tables, with the listener port that each belongs to.
+    pub routes: Vec<(u16, Value)>,
+}
+
+/// All that Envoy needs for these policies.
+pub fn resources(plans: &[Plan]) -> Resources {
+    let mut clusters = vec![cluster::nowhere()];
+    let mut listeners = Vec::new();
+    let mut routes = Vec::new();
+    for plan in plans {
+        clusters.push(cluster::forward(plan));
+        for judged in &plan.judged {
+            if judged.proto == Proto::Http {
+                listeners.push(http::listener(plan, judged, http::from_file(judged.listener)));
+                routes.push((judged.listener, http::routes(plan, judged)));
+            } else {
+                listeners.push(tls::listener(plan, judged));
+            }
+        }
+        listeners.extend(plan.streams.iter().map(|stream| listener::stream(plan, stream)));
+    }
+    Resources { clusters, listeners, routes }
+}
+
+/// All in one file, for `--mode validate`: Envoy does not look into files that a bootstrap points to.
+pub fn inlined(plans: &[Plan]) -> Value {
+    let mut whole = bootstrap();
+    let mut resources = resources(plans);
+    let judged = plans.iter().flat_map(|plan| plan.judged.iter().map(move |judged| (plan, judged)));
+    for (plan, judged) in judged.filter(|(_, judged)| judged.proto == Proto::Http) {
+        let inline = http::listener(plan, judged, http::inline(plan, judged));
+        resources.listeners.retain(|other| other["name"] != inline["name"]);
+        resources.listeners.push(inline);
+    }
+    if let Some(whole) = whole.as_object_mut() {
+        whole.remove("dynamic_resources");
+        // Checked beside the running one: it must not take its socket.
+        whole.remove("admin");
+        whole.insert(
+            "static_resources".to_owned(),
+            json!({"clusters": resources.clusters, "listeners": resources.listeners}),
+        );
+    }
+    whole
+}
+
+/// The file of a kind of resources. Its version is its content's hash, which shows what Envoy has taken.
+pub fn file(kind: Kind, resources: Vec<Value>) -> File {
+    let typed: Vec<Value> = resources
+        .into_iter()
+        .map(|mut resource| {
+            if let Some(fields) = resource.as_object_mut() {
+                fields.insert("@type".to_owned(), json!(kind.type_url()));
+            }
+            resource
+        })
+        .collect();
+    let content = serde_json::to_vec(&typed).unwrap_or_default();
+    let version: String = Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let text = json!({"version_info": version, "resources": typed}).to_string();
+    File { version, text }
+}
+
+/// A file and its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// What the statistics show once it was taken.
+    pub version: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Kinds of resources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// CDS.
+    Cluster,
+    /// LDS.
+    Listener,
+    /// RDS.
+    Routes,
+}
+
+impl Kind {
+    fn type_url(self) -> &'static str {
+        match self {
+            Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
+            Self::Routes => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        }
+    }
+}
+
+/// The file name of the routes of the listener at this port.
+pub fn http_routes_file(listener: u16) -> String {
+    format!("routes/{listener}.json")
+}
+
+/// The name of the routes, and in the statistics.
+pub fn routes_name(listener: u16) -> String {
+    format!("routes-{listener}")
+}
+
+/// A typed extension.
+fn typed(url: &str, mut config: Value) -> Value {
+    if let Some(fields) = config.as_object_mut() {
+        fields.insert("@type".to_owned(), json!(format!("type.googleapis.com/{url}")));
+    }
+    config
+}
+
+/// A path that Envoy watches: it reads the file again when something is renamed in its folder.
+fn watched(file: &str) -> Value {
+    let path = format!("{FOLDER}/{file}");
+    let folder = path.rsplit_once('/').map_or(FOLDER, |(folder, _)| folder);
+    json!({"path": path, "watched_directory": {"path": folder}})
+}
+
+#[cfg(test)]
+mod tests;

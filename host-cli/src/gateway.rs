@@ -1,0 +1,222 @@
+//! Puts the policies' files where Envoy and CoreDNS read them: checked first, swapped by rename, and confirmed by both.
+//! What one of them does not take is put back as it was.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use bollard::query_parameters::KillContainerOptions;
+
+use crate::dns::{self, ask};
+use crate::docker::DockerError;
+use crate::envoy::{self, Kind, admin};
+use crate::lock::StateLock;
+use crate::paths::Paths;
+use crate::plan::Plan;
+use crate::stack::StackInfo;
+use crate::store::{self, StoreError};
+
+mod check;
+
+/// How long Envoy and CoreDNS may take to take a change.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Why a policy was not put into force. The old one is.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Envoy's own check.
+    #[error("Envoy refuses the new policy, the old one stays in force: {0}")]
+    Invalid(String),
+    /// Envoy took the files and not their content.
+    #[error("Envoy did not take the new policy, the old one stays in force; see docker logs {0}")]
+    NotTaken(String),
+    /// Envoy is not there.
+    #[error("Envoy's admin socket does not answer; try clawker firewall down, then clawker firewall up")]
+    NoEnvoy(#[source] io::Error),
+    /// CoreDNS.
+    #[error(transparent)]
+    Dns(#[from] ask::AskError),
+    /// Files.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Docker.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+}
+
+/// All stored plans.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn plans(paths: &Paths) -> Result<Vec<Plan>, StoreError> {
+    store::load_all(&paths.plans())
+}
+
+/// Files to put, with what stood there before.
+#[derive(Debug, Default)]
+struct Swap {
+    done: Vec<(PathBuf, Option<Vec<u8>>)>,
+}
+
+impl Swap {
+    /// Writes a file where it differs; whether it did.
+    fn put(&mut self, path: PathBuf, text: &str) -> Result<bool, StoreError> {
+        let old = fs::read(&path).ok();
+        if old.as_deref() == Some(text.as_bytes()) {
+            return Ok(false);
+        }
+        store::write_atomically(&path, text.as_bytes(), 0o600)?;
+        self.done.push((path, old));
+        Ok(true)
+    }
+
+    /// Puts everything back.
+    fn undo(self) {
+        for (path, old) in self.done.into_iter().rev() {
+            let _ = match old {
+                Some(old) => store::write_atomically(&path, &old, 0o600).is_ok(),
+                None => fs::remove_file(&path).is_ok(),
+            };
+        }
+    }
+}
+
+/// Writes all files without waiting: for containers that start afterwards.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn write(paths: &Paths, _lock: &StateLock, plans: &[Plan]) -> Result<(), StoreError> {
+    let mut swap = Swap::default();
+    put_dns(&mut swap, paths, plans)?;
+    put_envoy(&mut swap, paths, plans).map(drop)
+}
+
+/// Puts the plans of all policies into force and waits until both have taken them.
+///
+/// # Errors
+/// [`GatewayError`].
+pub async fn publish(
+    paths: &Paths,
+    _lock: &StateLock,
+    info: &StackInfo,
+    plans: &[Plan],
+) -> Result<(), GatewayError> {
+    let mut swap = Swap::default();
+    let outcome = swap_in(&mut swap, paths, info, plans).await;
+    if outcome.is_err() {
+        let reloads = swap.done.iter().any(|(path, _)| path.ends_with(dns::COREFILE));
+        swap.undo();
+        if reloads {
+            let _ = reload_coredns(&info.docker, paths).await;
+        }
+    }
+    outcome
+}
+
+async fn swap_in(
+    swap: &mut Swap,
+    paths: &Paths,
+    info: &StackInfo,
+    plans: &[Plan],
+) -> Result<(), GatewayError> {
+    let run = paths.run_dir();
+    if is_new_to_envoy(paths, plans) {
+        check::check(paths, info, plans).await?;
+    }
+    let before = admin::taken(&run).map_err(GatewayError::NoEnvoy)?.refusals();
+    if put_dns(swap, paths, plans)? {
+        reload_coredns(&info.docker, paths).await?;
+    }
+    let expected = put_envoy(swap, paths, plans)?;
+    for plan in plans {
+        ask::wait_for(info.coredns, plan.dns_port, dns::serial(plan.generation), TIME)?;
+    }
+    wait_for_envoy(paths, &expected, before)
+}
+
+fn is_new_to_envoy(paths: &Paths, plans: &[Plan]) -> bool {
+    let differs =
+        |(path, file): &(PathBuf, envoy::File)| fs::read(path).ok().as_deref() != Some(file.text.as_bytes());
+    envoy_files(paths, plans).iter().any(|one| differs(&(one.path.clone(), one.file.clone())))
+}
+
+/// One of Envoy's files.
+struct EnvoyFile {
+    path: PathBuf,
+    file: envoy::File,
+    /// Its name in the statistics.
+    subscription: String,
+}
+
+/// In the order in which they are put: what listeners refer to comes first.
+fn envoy_files(paths: &Paths, plans: &[Plan]) -> Vec<EnvoyFile> {
+    let folder = paths.envoy_dir();
+    let resources = envoy::resources(plans);
+    let routes = resources.routes.into_iter().map(|(listener, routes)| EnvoyFile {
+        path: folder.join(envoy::http_routes_file(listener)),
+        file: envoy::file(Kind::Routes, vec![routes]),
+        subscription: format!("rds.{}", envoy::routes_name(listener)),
+    });
+    let mut files: Vec<EnvoyFile> = routes.collect();
+    for (kind, name, resources, subscription) in [
+        (Kind::Cluster, envoy::CLUSTERS, resources.clusters, "cluster_manager.cds"),
+        (Kind::Listener, envoy::LISTENERS, resources.listeners, "listener_manager.lds"),
+    ] {
+        let file = envoy::file(kind, resources);
+        files.push(EnvoyFile { path: folder.join(name), file, subscription: subscription.to_owned() });
+    }
+    files
+}
+
+/// Puts Envoy's files; the versions to wait for, by their names in the statistics.
+fn put_envoy(swap: &mut Swap, paths: &Paths, plans: &[Plan]) -> Result<Vec<(String, String)>, StoreError> {
+    let mut expected = Vec::new();
+    for one in envoy_files(paths, plans) {
+        swap.put(one.path, &one.file.text)?;
+        expected.push((one.subscription, one.file.version));
+    }
+    let bootstrap = envoy::bootstrap().to_string();
+    swap.put(paths.envoy_dir().join(envoy::BOOTSTRAP), &bootstrap)?;
+    Ok(expected)
+}
+
+/// Puts CoreDNS's files; whether the Corefile changed.
+fn put_dns(swap: &mut Swap, paths: &Paths, plans: &[Plan]) -> Result<bool, StoreError> {
+    let folder = paths.coredns_dir();
+    for plan in plans {
+        swap.put(folder.join(dns::zone_file(&plan.id)), &dns::zone(plan))?;
+    }
+    swap.put(folder.join(dns::COREFILE), &dns::corefile(plans))
+}
+
+async fn reload_coredns(docker: &Docker, paths: &Paths) -> Result<(), DockerError> {
+    let options = KillContainerOptions { signal: "SIGUSR1".to_owned() };
+    Ok(docker.kill_container(&paths.coredns_container(), Some(options)).await?)
+}
+
+fn wait_for_envoy(paths: &Paths, expected: &[(String, String)], refusals: u64) -> Result<(), GatewayError> {
+    let run = paths.run_dir();
+    let end = Instant::now() + TIME;
+    loop {
+        let taken = admin::taken(&run).map_err(GatewayError::NoEnvoy)?;
+        if expected.iter().all(|(name, version)| taken.version(name) == Some(version)) {
+            return Ok(());
+        }
+        if taken.refusals() > refusals || Instant::now() >= end {
+            return Err(GatewayError::NotTaken(paths.envoy_container()));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Makes the folders that the containers mount.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn make_folders(paths: &Paths) -> Result<(), StoreError> {
+    let folders = [paths.coredns_dir(), paths.run_dir()].into_iter();
+    let of_envoy = ["clusters", "listeners", "routes", "check"].map(|name| paths.envoy_dir().join(name));
+    folders.chain(of_envoy).try_for_each(|folder: PathBuf| store::make_folder(Path::new(&folder)))
+}

@@ -1,0 +1,210 @@
+//! What the host remembers of a project: the copy of its file that was accepted, and the rules that commands added.
+//! Policies are made of this, never of `.clawker.yaml` itself, which the agent can write.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use clawker_protocol::names::Name;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::config::{ConfigError, FILE, Loaded, RawRule};
+use crate::lock::StateLock;
+use crate::paths::Paths;
+use crate::policy::{Layer, Policy, PolicyError, Rule, RuleError};
+use crate::store::{self, StoreError};
+
+/// Why a project's rules can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// Its file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its state.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Rules against each other.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A rule.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+}
+
+/// A project's state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// Its folder, for people.
+    pub dir: PathBuf,
+    /// Its file as it was accepted.
+    #[serde(default)]
+    pub accepted: Option<Accepted>,
+    /// Rules that commands added.
+    #[serde(default)]
+    pub cli: Vec<CliRule>,
+}
+
+/// What was accepted of `.clawker.yaml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accepted {
+    /// Rules, those of `add_domains` among them.
+    pub rules: Vec<FileRule>,
+    /// Resolvers in place of the user's.
+    pub upstream_dns: Vec<Ipv4Addr>,
+    /// Certificates.
+    pub extra_ca: Vec<Ca>,
+}
+
+/// A rule of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileRule {
+    /// The rule.
+    pub rule: RawRule,
+    /// `file:line`.
+    pub place: String,
+}
+
+/// Certificates of a file, as they were when they were accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ca {
+    /// The file.
+    pub path: PathBuf,
+    /// Its text.
+    pub pem: String,
+}
+
+/// A rule of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CliRule {
+    /// The rule.
+    pub rule: RawRule,
+    /// For one agent only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Name>,
+}
+
+/// 8 hex digits of a project's folder.
+pub fn id(dir: &Path) -> String {
+    Sha256::digest(dir.as_os_str().as_encoded_bytes())
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn file(paths: &Paths, dir: &Path) -> PathBuf {
+    paths.projects().join(format!("{}.json", id(dir)))
+}
+
+impl Project {
+    /// What is remembered of a folder.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn load(paths: &Paths, dir: &Path) -> Result<Self, StoreError> {
+        let loaded: Option<Self> = store::load(&file(paths, dir))?;
+        Ok(loaded.unwrap_or_else(|| Self { dir: dir.to_owned(), ..Self::default() }))
+    }
+
+    /// Remembers it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn save(&self, paths: &Paths, _lock: &StateLock) -> Result<(), StoreError> {
+        store::save(&file(paths, &self.dir), self)
+    }
+
+    /// Whether an agent has rules of its own, and so a policy of its own.
+    pub fn is_apart(&self, agent: &Name) -> bool {
+        self.cli.iter().any(|rule| rule.agent.as_ref() == Some(agent))
+    }
+
+    /// The rules that hold for all its agents, or for one.
+    ///
+    /// # Errors
+    /// [`ProjectError`].
+    pub fn policy(&self, agent: Option<&Name>) -> Result<Policy, ProjectError> {
+        let mut rules = match &self.accepted {
+            Some(accepted) => accepted.parsed()?,
+            None => Vec::new(),
+        };
+        for one in &self.cli {
+            let layer = match &one.agent {
+                None => Layer::Cli,
+                Some(name) if Some(name) == agent => Layer::Agent,
+                Some(_) => continue,
+            };
+            rules.push(Rule::parse(&one.rule, layer, "clawker firewall add")?);
+        }
+        Ok(Policy::new(rules)?)
+    }
+
+    /// Resolvers for listed names.
+    pub fn upstream_dns<'a>(&'a self, of_user: &'a [Ipv4Addr]) -> &'a [Ipv4Addr] {
+        self.accepted
+            .as_ref()
+            .map(|accepted| accepted.upstream_dns.as_slice())
+            .filter(|own| !own.is_empty())
+            .unwrap_or(of_user)
+    }
+}
+
+impl Accepted {
+    /// What a project's file asks for, each value checked, each mistake with its place.
+    ///
+    /// # Errors
+    /// [`ProjectError`].
+    pub fn wanted(loaded: &Loaded) -> Result<Self, ProjectError> {
+        let file = loaded.file.clone().unwrap_or_else(|| loaded.dir.join(FILE));
+        let firewall = &loaded.config.security.firewall;
+        let names = firewall.add_domains.iter().map(|name| {
+            let rule = RawRule { dst: name.value.clone(), proto: None, port: None, action: None };
+            (rule, name.referenced, "add_domains")
+        });
+        let written = firewall.rules.iter().map(|rule| (rule.value.clone(), rule.referenced, "rules"));
+        let mut rules = Vec::new();
+        for (rule, place, key) in names.chain(written) {
+            let at = |message: String| {
+                ConfigError::at(&file, place.line(), place.column(), format!("{key}: {message}"))
+            };
+            let parsed = Rule::parse(&rule, Layer::Project, "").map_err(|error| at(error.to_string()))?;
+            if key == "add_domains" && !parsed.dst.is_name() {
+                return Err(at("takes names; write an address into rules".to_owned()).into());
+            }
+            rules.push(FileRule { rule, place: format!("{FILE}:{}", place.line()) });
+        }
+        let mut extra_ca = Vec::new();
+        for path in &loaded.config.security.extra_ca {
+            extra_ca.push(Ca { path: path.clone(), pem: certificates(&loaded.dir.join(path))? });
+        }
+        let accepted = Self { rules, upstream_dns: firewall.upstream_dns.clone(), extra_ca };
+        Policy::new(accepted.parsed()?)?;
+        Ok(accepted)
+    }
+
+    fn parsed(&self) -> Result<Vec<Rule>, RuleError> {
+        self.rules.iter().map(|one| Rule::parse(&one.rule, Layer::Project, one.place.as_str())).collect()
+    }
+}
+
+/// The certificates of a PEM file.
+///
+/// # Errors
+/// [`ConfigError`] when it can't be read, holds none, or holds a private key.
+pub fn certificates(path: &Path) -> Result<String, ConfigError> {
+    let failed = |error| ConfigError::read(path, error);
+    let text = std::fs::read(path).map_err(failed)?;
+    let text = String::from_utf8(text).map_err(|_| failed(std::io::Error::other("not a PEM file")))?;
+    if text.contains("PRIVATE KEY-----") {
+        return Err(failed(std::io::Error::other("it holds a private key; list certificates alone")));
+    }
+    if !text.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(failed(std::io::Error::other("it holds no PEM certificate")));
+    }
+    Ok(text)
+}
