@@ -30,7 +30,7 @@ pub fn corefile<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> String {
         block(
             &mut text,
             plan.dns_port,
-            &[log.as_str(), "    class denial error", "}", &file, "    reload 200ms", "}"],
+            &["errors", log.as_str(), "    class denial error", "}", &file, "    reload 200ms", "}"],
         );
     }
     for (port, upstream) in open {
@@ -39,7 +39,7 @@ pub fn corefile<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> String {
         block(
             &mut text,
             port,
-            &[&log("-", "open"), "    class all", "}", &forward, "    max_concurrent 1000", "}"],
+            &["errors", &log("-", "open"), "    class all", "}", &forward, "    max_concurrent 1000", "}"],
         );
     }
     text
@@ -52,7 +52,7 @@ fn log(policy: &str, zone: &str) -> String {
 }
 
 fn block(text: &mut String, port: u16, lines: &[&str]) {
-    let _ = writeln!(text, "\n.:{port} {{\n    errors");
+    let _ = writeln!(text, "\n.:{port} {{");
     for line in lines {
         let _ = writeln!(text, "    {line}");
     }

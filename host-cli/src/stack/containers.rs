@@ -8,7 +8,7 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
-    Mount, MountType, NetworkingConfig, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    Mount, MountType, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{CreateContainerOptions, LogsOptions, RemoveContainerOptions};
 use futures_util::StreamExt;
@@ -26,8 +26,6 @@ const ENVOY_MEMORY: i64 = 1 << 30;
 const COREDNS_MEMORY: i64 = 512 << 20;
 /// Threads and processes.
 const MAX_PIDS: i64 = 256;
-/// Open files: two for each connection.
-const MAX_FILES: i64 = 65_536;
 
 /// One of the two as it should be.
 #[derive(Debug, Clone)]
@@ -155,11 +153,6 @@ fn host_config(info: &StackInfo, memory: i64, mounts: Vec<Mount>) -> HostConfig 
         memory: Some(memory),
         memory_swap: Some(memory),
         pids_limit: Some(MAX_PIDS),
-        ulimits: Some(vec![ResourcesUlimits {
-            name: Some("nofile".to_owned()),
-            soft: Some(MAX_FILES),
-            hard: Some(MAX_FILES),
-        }]),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
             maximum_retry_count: None,
