@@ -6,7 +6,7 @@ mod net;
 
 use std::time::{Duration, Instant};
 
-use clawker_init::fence::Opening;
+use clawker_init::fence::{Fence, Opening};
 use clawker_init::netfilter::{Netfilter, NetfilterError};
 use clawker_init::nft::rules::{Features, compile};
 use clawker_init::{route, sys};
@@ -72,6 +72,39 @@ fn what_we_install_is_what_nft_makes_of_the_same_rules() {
             assert_eq!(ours.len(), theirs.len());
         }
         assert!(twin.nft(&["flush", "ruleset"]).status.success());
+    }
+}
+
+#[test]
+fn a_swap_leaves_what_an_install_would_have_made() {
+    let (world, twin) = (World::new(), World::new());
+    let mut changed = enforcement();
+    changed.envoy = net::GATEWAY;
+    changed.dns_port += 1;
+    changed.services.push(Service { address: [198, 18, 0, 6].into(), port: 22, listener: 10_002 });
+    changed.services[0].listener = 10_003;
+    changed.port_routes.remove(0);
+    changed.direct.pop();
+    changed.direct[0].net = "198.51.100.0/28".parse().unwrap();
+    changed.published.clear();
+    let mut emptied = changed.clone();
+    emptied.services.clear();
+    emptied.port_routes.clear();
+    emptied.direct.clear();
+    let steps = [enforcement(), changed.clone(), emptied, changed, enforcement()];
+
+    world.enter_agent();
+    let mut netfilter = Netfilter::open().unwrap();
+    netfilter.install(&steps[0], Opening::Closed).unwrap();
+    for step in &steps[1..] {
+        world.enter_agent();
+        netfilter.swap(step).unwrap();
+        assert_eq!(netfilter.watch(), Vec::<String>::new(), "its own swap is no change");
+        twin.enter_agent();
+        let mut fresh = Netfilter::open().unwrap();
+        fresh.install(step, Opening::Closed).unwrap();
+        let args = ["list", "ruleset"];
+        assert_eq!(without_handles(&world.listing(&args)), without_handles(&twin.listing(&args)));
     }
 }
 

@@ -166,7 +166,7 @@ impl Netfilter {
     /// Makes conntrack forget port 53: a socket that was diverted, or was not, would go on so for as long as it
     /// lives.
     pub(super) fn forget_dns(&mut self) -> Result<(), FenceError> {
-        let entries = doing("list conntrack's entries", self.conntrack.list(|entry| is_dns(entry)))?;
+        let entries = doing("list conntrack's entries", self.conntrack.list(is_dns))?;
         Ok(doing("delete conntrack's entries", self.conntrack.delete(entries.iter()))?)
     }
 
