@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::docker::{DockerError, Engine};
 use crate::doctor::{Check, Verdict, docker, host, kernel};
-use crate::exit::{FAILED, OK, Outcome};
+use crate::exit::{self, FAILED, OK, Outcome};
+use crate::stack::{self, PartHealth};
 use crate::{config, control, output, store};
 
 /// Runs the checks.
@@ -55,6 +56,7 @@ async fn behind(ctx: &Context, engine: &Engine) -> Vec<Check> {
         kernel::nf_tables(&release),
     ];
     checks.push(network(ctx, engine).await);
+    checks.extend(stack(ctx, engine).await);
     checks
 }
 
@@ -84,6 +86,22 @@ async fn network(ctx: &Context, engine: &Engine) -> Check {
         }
         Err(error) => Check::fail(NAME, error.to_string(), "systemctl restart docker"),
     }
+}
+
+/// Envoy and CoreDNS, and the images that they run from.
+async fn stack(ctx: &Context, engine: &Engine) -> Vec<Check> {
+    const NAME: &str = "stack";
+    const MEND: &str = "clawker firewall up";
+    let health = match stack::health(&engine.api, &ctx.paths).await {
+        Ok(health) => health,
+        Err(error) => return vec![Check::fail(NAME, exit::chain(&error), MEND)],
+    };
+    let part = |part: &PartHealth| {
+        let image = part.image.as_deref().unwrap_or("no image");
+        let seen = format!("{} is {} ({image})", part.container, part.state);
+        if part.state == "healthy" { Check::ok(NAME, seen) } else { Check::warn(NAME, seen, MEND) }
+    };
+    vec![part(&health.envoy), part(&health.coredns)]
 }
 
 /// Whether each agent's init answers on its socket.
