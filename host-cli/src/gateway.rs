@@ -122,13 +122,15 @@ async fn swap_in(
     plans: &[Plan],
 ) -> Result<(), GatewayError> {
     let run = paths.run_dir();
+    // CoreDNS looks for new zones five times a second: it does while Envoy checks. A name that resolves too early only
+    // leads to a listener that refuses it.
+    if put_dns(swap, paths, plans)? {
+        reload_coredns(&info.docker, paths).await?;
+    }
     if is_new_to_envoy(paths, plans) {
         check::check(paths, info, plans).await?;
     }
     let before = admin::taken(&run).map_err(GatewayError::NoEnvoy)?.refusals();
-    if put_dns(swap, paths, plans)? {
-        reload_coredns(&info.docker, paths).await?;
-    }
     let expected = put_envoy(swap, paths, plans)?;
     for plan in plans {
         ask::wait_for(info.coredns, plan.dns_port, dns::serial(plan.generation), TIME)?;

@@ -1,6 +1,7 @@
 //! Clusters: one a policy, which dials by name through the policy's own resolvers, and one that leads nowhere.
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{NOWHERE, typed};
 use crate::plan::Plan;
@@ -8,9 +9,13 @@ use crate::plan::Plan;
 /// Names that a policy's cache holds at most: a wildcard lets the agent choose them.
 const MAX_HOSTS: u32 = 1_024;
 
-/// The name of a policy's cluster.
+/// The name of a policy's cluster and of its name cache. Envoy takes no other resolvers for a cache that exists, so that
+/// other resolvers make it another one.
 pub fn name(plan: &Plan) -> String {
-    format!("forward-{}", plan.id)
+    let resolvers: Vec<String> = plan.upstream_dns.iter().map(ToString::to_string).collect();
+    let hash: String =
+        Sha256::digest(resolvers.join(" ")).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("forward-{}-{hash}", plan.id)
 }
 
 /// A policy's cluster.
@@ -37,7 +42,7 @@ pub fn dns_cache(plan: &Plan) -> Value {
         .map(|address| json!({"socket_address": {"address": address.to_string(), "port_value": 53}}))
         .collect();
     json!({
-        "name": plan.id,
+        "name": name(plan),
         "dns_lookup_family": "V4_ONLY",
         "max_hosts": MAX_HOSTS,
         "host_ttl": "60s",

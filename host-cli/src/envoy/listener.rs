@@ -62,7 +62,6 @@ pub fn stream(plan: &Plan, stream: &Stream) -> Value {
         json!({
             "object_key": key,
             "format_string": {"text_format_source": {"inline_string": value}},
-            "read_only": true,
         })
     };
     listener["filter_chains"] = json!([{

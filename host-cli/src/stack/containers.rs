@@ -69,6 +69,8 @@ pub fn envoy(paths: &Paths, info: &StackInfo, image: &str) -> Part {
         &threads,
         "--log-level",
         "warning",
+        "--file-flush-interval-msec",
+        "500",
     ];
     let mounts =
         vec![bind(&paths.envoy_dir(), envoy::FOLDER, true), bind(&paths.run_dir(), envoy::RUN, false)];
