@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::netlink::wire::{Writer, array, attribute, be16};
 use crate::netlink::{ACK, Family, REQUEST, Socket};
-use crate::nft::uapi::{NFNL_SUBSYS_CTNETLINK, NFPROTO_UNSPEC};
+use crate::nft::uapi::{NFNL_SUBSYS_CTNETLINK, NFPROTO_IPV4, NFPROTO_UNSPEC};
 
 const IPCTNL_MSG_CT_NEW: u16 = 0;
 const IPCTNL_MSG_CT_GET: u16 = 1;
@@ -23,6 +23,11 @@ const CTA_IP_V6_DST: u16 = 4;
 const CTA_PROTO_NUM: u16 = 1;
 const CTA_PROTO_SRC_PORT: u16 = 2;
 const CTA_PROTO_DST_PORT: u16 = 3;
+const CTA_FILTER: u16 = 25;
+const CTA_FILTER_ORIG_FLAGS: u16 = 1;
+const CTA_FILTER_REPLY_FLAGS: u16 = 2;
+/// Compare the protocol's number and the destination port (the kernel's `CTA_FILTER_F_*`).
+const FILTER_PROTO_AND_PORT: u32 = 1 << 3 | 1 << 5;
 /// `NLA_F_NESTED`: the kernel wants it on the tuple that comes back.
 const NLA_F_NESTED: u16 = 1 << 15;
 /// Entries that one request deletes.
@@ -121,6 +126,35 @@ impl Conntrack {
                 }
             },
         )
+    }
+
+    /// Forgets every IPv4 entry of a transport protocol to a port, without listing any: a listing takes a lock for
+    /// each of conntrack's many buckets, 10 ms in all on a usual host.
+    ///
+    /// # Errors
+    /// `EINVAL` before Linux 6.8, which takes the filter for half a name. Nothing is forgotten then.
+    pub fn forget_port(&mut self, proto: u8, port: u16) -> io::Result<()> {
+        let sequence = self.socket.reserve(1);
+        let mut writer = Writer::new();
+        let kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE;
+        writer.message(kind, REQUEST | ACK, sequence, |to| {
+            // In version 1 the family is a condition, too.
+            to.raw(&[NFPROTO_IPV4, 1, 0, 0]);
+            to.nest(CTA_TUPLE_ORIG, |to| {
+                to.nest(CTA_TUPLE_PROTO, |to| {
+                    to.attribute(CTA_PROTO_NUM, &[proto]);
+                    to.attribute(CTA_PROTO_DST_PORT, &port.to_be_bytes());
+                });
+            });
+            to.nest(CTA_FILTER, |to| {
+                to.attribute(CTA_FILTER_ORIG_FLAGS, &FILTER_PROTO_AND_PORT.to_ne_bytes());
+                to.attribute(CTA_FILTER_REPLY_FLAGS, &0u32.to_ne_bytes());
+            });
+        });
+        match self.socket.request(writer.bytes(), sequence)?.first() {
+            None => Ok(()),
+            Some(nack) => Err(nack.error()),
+        }
     }
 
     /// Forgets entries. One that is gone already is no error.

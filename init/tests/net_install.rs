@@ -6,6 +6,7 @@ mod net;
 
 use std::time::{Duration, Instant};
 
+use clawker_init::conntrack::Conntrack;
 use clawker_init::fence::{Fence, Opening};
 use clawker_init::netfilter::{Netfilter, NetfilterError};
 use clawker_init::nft::rules::{Features, compile};
@@ -144,6 +145,35 @@ fn without_the_capability_it_says_which_one_is_missing() {
     sets.effective |= 1 << CAP_NET_ADMIN;
     sys::capset(sets).unwrap();
     Netfilter::open().unwrap();
+}
+
+#[test]
+fn conntrack_forgets_one_port_and_keeps_the_rest() {
+    let world = World::new();
+    world.enter_agent();
+    let mut netfilter = Netfilter::open().unwrap();
+    netfilter.install(&enforcement(), Opening::Indefinitely).unwrap();
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    for port in [53, 54, 5353] {
+        socket.send_to(b"x", (net::EVIL, port)).unwrap();
+    }
+    let mut conntrack = Conntrack::open().unwrap();
+    let ports = |conntrack: &mut Conntrack| {
+        let mut ports: Vec<u16> = conntrack
+            .list(|entry| entry.proto == 17)
+            .unwrap()
+            .iter()
+            .map(|entry| entry.original.destination.port())
+            .collect();
+        ports.sort_unstable();
+        ports
+    };
+    assert_eq!(ports(&mut conntrack), [53, 54, 5353]);
+    // The kernel's own filter, where it has one; else the listing does the same.
+    let filtered = conntrack.forget_port(17, 53).is_ok();
+    assert_eq!(ports(&mut conntrack), if filtered { vec![54, 5353] } else { vec![53, 54, 5353] });
+    netfilter.set_opening(Opening::Indefinitely).unwrap();
+    assert_eq!(ports(&mut conntrack), [54, 5353]);
 }
 
 #[test]

@@ -166,6 +166,10 @@ impl Netfilter {
     /// Makes conntrack forget port 53: a socket that was diverted, or was not, would go on so for as long as it
     /// lives.
     pub(super) fn forget_dns(&mut self) -> Result<(), FenceError> {
+        // Only IPv4 is ever diverted.
+        if [UDP, TCP].iter().all(|proto| self.conntrack.forget_port(*proto, DNS).is_ok()) {
+            return Ok(());
+        }
         let entries = doing("list conntrack's entries", self.conntrack.list(is_dns))?;
         Ok(doing("delete conntrack's entries", self.conntrack.delete(entries.iter()))?)
     }
