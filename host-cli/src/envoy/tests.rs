@@ -1,18 +1,9 @@
 //! The configuration is as written down.
 
 use super::*;
-use crate::plan::tests::plan;
+use crate::plan::tests::{expected, plan};
 
-/// The checked-in file of this name; `CLAWKER_WRITE_EXPECTED=1` writes it anew, to be read before it is committed.
-pub(crate) fn expected(name: &str, actual: &Value) -> Value {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected").join(name);
-    if std::env::var_os("CLAWKER_WRITE_EXPECTED").is_some() {
-        std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(actual).unwrap())).unwrap();
-    }
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-pub(crate) const RULES: [&str; 6] = [
+const RULES: [&str; 6] = [
     "allow .example.com tls",
     "deny shut.example.com tls",
     "allow plain.test http",
@@ -31,7 +22,8 @@ fn the_configuration_is_as_written_down() {
         ("envoy-listeners.json", json!(resources.listeners)),
         ("envoy-routes.json", json!(routes)),
     ] {
-        assert_eq!(expected(name, &actual), actual, "{name} changed; see CLAWKER_WRITE_EXPECTED");
+        let actual = format!("{}\n", serde_json::to_string_pretty(&actual).unwrap());
+        assert_eq!(actual, expected(name, &actual), "{name} changed");
     }
 }
 

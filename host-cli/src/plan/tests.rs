@@ -22,6 +22,15 @@ pub(crate) fn plan(rules: &[&str]) -> Plan {
     plan
 }
 
+/// The checked-in file of this name; `CLAWKER_WRITE_EXPECTED=1` writes it anew, to be read before it is committed.
+pub(crate) fn expected(name: &str, actual: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected").join(name);
+    if std::env::var_os("CLAWKER_WRITE_EXPECTED").is_some() {
+        std::fs::write(&path, actual).unwrap();
+    }
+    std::fs::read_to_string(path).unwrap()
+}
+
 /// A resolver as RFC 4592 has it: the closest existing name's own wildcard, and no other.
 fn resolve(plan: &Plan, question: &str) -> Option<Ipv4Addr> {
     let find = |name: &str| plan.zone.iter().find(|answer| answer.name == name);
