@@ -61,7 +61,7 @@ pub fn run(name: &str, services: u32, toggles: u32) -> io::Result<Vec<Duration>>
         .arg("sh")
         .args([
             "-c",
-            "ip link set lo up; ip link add eth0 type dummy; ip link set eth0 up; exec \"$@\"",
+            "ip link set lo up; ip link add eth0 type veth peer name peer0; ip link set eth0 up; exec \"$@\"",
             "sh",
         ])
         .arg(std::env::current_exe()?)

@@ -16,7 +16,7 @@ mkdir -p /run/clawker/host /run/clawker-pub
 cp "$BENCH_BOOT" /run/clawker/host/boot.json
 mount --bind "$BENCH_RESOLV" /etc/resolv.conf
 ip link set lo up
-ip link add eth0 type dummy
+ip link add eth0 type veth peer name peer0
 ip link set eth0 up
 exec "$@"
 "#;
