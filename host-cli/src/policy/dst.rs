@@ -131,9 +131,21 @@ impl fmt::Display for Dst {
     }
 }
 
+impl Dst {
+    /// What the order is by: names before addresses, a wildcard behind its apex.
+    fn order(&self) -> (&str, bool, Option<IpNet>) {
+        match self {
+            Self::Name(name) => (name, false, None),
+            Self::Below(name) => (name, true, None),
+            // No name is as large as this.
+            Self::Net(net) => ("\u{7f}", false, Some(*net)),
+        }
+    }
+}
+
 impl Ord for Dst {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.to_string().cmp(&other.to_string())
+        self.order().cmp(&other.order())
     }
 }
 
