@@ -90,7 +90,27 @@ impl Swap {
 pub fn write(paths: &Paths, _lock: &StateLock, plans: &[Plan]) -> Result<(), StoreError> {
     let mut swap = Swap::default();
     put_dns(&mut swap, paths, plans)?;
-    put_envoy(&mut swap, paths, plans).map(drop)
+    put_envoy(&mut swap, paths, plans)?;
+    tidy(paths, plans);
+    Ok(())
+}
+
+/// Removes zones and routes of policies that are gone; what can't be removed harms nobody.
+fn tidy(paths: &Paths, plans: &[Plan]) {
+    let zones: Vec<String> = plans.iter().map(|plan| dns::zone_file(&plan.id)).collect();
+    let listeners = plans.iter().flat_map(|plan| &plan.judged).map(|judged| judged.listener);
+    let routes: Vec<String> = listeners.map(envoy::http_routes_file).collect();
+    let (coredns, envoy) = (paths.coredns_dir(), paths.envoy_dir());
+    for (folder, prefix, suffix, kept) in
+        [(&coredns, "", ".zone", &zones), (&envoy, "routes/", ".json", &routes)]
+    {
+        for entry in fs::read_dir(folder.join(prefix)).into_iter().flatten().flatten() {
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if name.ends_with(suffix) && !kept.contains(&name) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
 }
 
 /// Puts the plans of all policies into force and waits until both have taken them.

@@ -62,6 +62,7 @@ pub struct Firewall {
     /// Everything else.
     pub rules: Vec<Spanned<RawRule>>,
     /// Resolvers for listed names, and for everything while the firewall is off.
+    #[serde(deserialize_with = "super::settings::resolvers")]
     pub upstream_dns: Vec<Ipv4Addr>,
 }
 

@@ -34,7 +34,8 @@ pub struct FirewallSettings {
     /// The longest bypass.
     #[serde(deserialize_with = "duration")]
     pub bypass_max: Duration,
-    /// Resolvers for listed names, and for everything while the firewall is off.
+    /// Resolvers for listed names, and for everything while the firewall is off. Never empty.
+    #[serde(deserialize_with = "some_resolvers")]
     pub upstream_dns: Vec<Ipv4Addr>,
     /// Envoy's image, in place of the built-in choice.
     pub envoy_image: Option<String>,
@@ -69,6 +70,25 @@ pub struct DockerSettings {
 pub struct SecuritySettings {
     /// PEM files with roots that every agent trusts.
     pub extra_ca: Vec<PathBuf>,
+}
+
+fn some_resolvers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ipv4Addr>, D::Error> {
+    let list = resolvers(deserializer)?;
+    if list.is_empty() {
+        return Err(serde::de::Error::custom("name at least one resolver, or leave upstream_dns out"));
+    }
+    Ok(list)
+}
+
+/// Addresses at which a resolver can be reached from a container.
+pub(super) fn resolvers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ipv4Addr>, D::Error> {
+    let list = Vec::<Ipv4Addr>::deserialize(deserializer)?;
+    match list.iter().find(|address| crate::policy::is_reserved((**address).into())) {
+        Some(address) => {
+            Err(serde::de::Error::custom(format!("no container can reach a resolver at {address}")))
+        }
+        None => Ok(list),
+    }
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -38,6 +38,10 @@ fn mistakes_name_file_line_key_and_the_way_out() {
         ("security:\n  firewall:\n    rules:\n      - {dst: a.b, port: -1}\n", "number from 1 to 65535"),
         ("security:\n  firewall:\n    rules:\n      - {dst: a.b, port: \"5-4\"}\n", "number from 1 to 65535"),
         ("security: [\n", "/p/.clawker.yaml:"),
+        (
+            "security: {firewall: {upstream_dns: [127.0.0.53]}}\n",
+            "no container can reach a resolver at 127.0.0.53",
+        ),
         ("agent:\n  command: ls\n", "/p/.clawker.yaml:2"),
     ] {
         let message = project(text).unwrap_err();
@@ -52,9 +56,14 @@ fn settings_have_sane_bounds() {
     let read = settings("firewall: {bypass_default: 1m, enable: false}\n").unwrap();
     assert_eq!((read.firewall.bypass_default.as_secs(), read.firewall.enable), (60, false));
     assert_eq!(read.firewall.bypass_max.as_secs(), 3600);
-    for text in
-        ["firewall: {bypass_max: 0s}\n", "firewall: {bypass_max: soon}\n", "firewall: {bypas_max: 1s}\n"]
-    {
+    for text in [
+        "firewall: {bypass_max: 0s}\n",
+        "firewall: {bypass_max: soon}\n",
+        "firewall: {bypas_max: 1s}\n",
+        "firewall: {upstream_dns: []}\n",
+        "firewall: {upstream_dns: [127.0.0.11]}\n",
+        "firewall: {upstream_dns: [a.b]}\n",
+    ] {
         assert!(settings(text).is_err(), "{text}");
     }
 }

@@ -21,14 +21,15 @@ pub async fn run(ctx: &Context, args: &AddArgs) -> Outcome {
     let agent = args.agent.as_deref().map(Name::new).transpose()?;
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
     let lock = StateLock::acquire(&ctx.paths)?;
-    let mut project = Project::load(&ctx.paths, &loaded.dir)?;
+    let before = Project::load(&ctx.paths, &loaded.dir)?;
+    let mut project = before.clone();
     let parsed = Rule::parse(&rule, Layer::Cli, "clawker firewall add")?;
     if project.cli.iter().any(|other| is_same(other, &parsed, agent.as_ref())) {
         return Err(Failure::new(format!("\"{parsed}\" is there already; see clawker firewall list")));
     }
     project.cli.push(CliRule { rule, agent: agent.clone() });
     project.policy(agent.as_ref())?;
-    let applied = change(ctx, &lock, &loaded, &project).await?;
+    let applied = change(ctx, &lock, &loaded, (&before, &project)).await?;
     tell(ctx, &format!("Added: {parsed}"), &applied)?;
     Ok(OK)
 }
@@ -52,9 +53,8 @@ pub(super) async fn change(
     ctx: &Context,
     lock: &StateLock,
     loaded: &Loaded,
-    project: &Project,
+    (before, project): (&Project, &Project),
 ) -> Result<Applied, Failure> {
-    let before = Project::load(&ctx.paths, &project.dir)?;
     let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
     project.save(&ctx.paths, lock)?;
     match apply::apply(&engine.api, &ctx.paths, lock, &loaded.settings, &project.dir).await {

@@ -20,14 +20,15 @@ pub async fn run(ctx: &Context, args: &RemoveArgs) -> Outcome {
     let agent = args.agent.as_deref().map(Name::new).transpose()?;
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
     let lock = StateLock::acquire(&ctx.paths)?;
-    let mut project = Project::load(&ctx.paths, &loaded.dir)?;
+    let before = Project::load(&ctx.paths, &loaded.dir)?;
+    let mut project = before.clone();
     let parsed = Rule::parse(&rule, Layer::Cli, "")?;
     let count = project.cli.len();
     project.cli.retain(|other| !add::is_same(other, &parsed, agent.as_ref()));
     if project.cli.len() == count {
         return Err(Failure::new(missing(&project.policy(agent.as_ref())?, &parsed)));
     }
-    let applied = add::change(ctx, &lock, &loaded, &project).await?;
+    let applied = add::change(ctx, &lock, &loaded, (&before, &project)).await?;
     add::tell(ctx, &format!("Removed: {parsed}"), &applied)?;
     Ok(OK)
 }
