@@ -148,7 +148,7 @@ impl World {
         Ok(Command::new("nsenter").args(["-t", &pid, "-n"]).args(args).stdin(Stdio::null()).output()?.into())
     }
 
-    /// An agent's state, as `clawker ps` tells it.
+    /// The state of an agent's firewall, as `clawker ps` tells it.
     ///
     /// # Errors
     /// When it can't be told.
@@ -156,7 +156,7 @@ impl World {
         let text = self.must(&["ps", "--all", "--json"])?;
         let list: serde_json::Value = serde_json::from_str(&text).map_err(io::Error::from)?;
         let one = list.as_array().into_iter().flatten().find(|one| one["agent"] == agent);
-        Ok(one.and_then(|one| one["state"].as_str()).unwrap_or_default().to_owned())
+        Ok(one.and_then(|one| one["firewall"].as_str()).unwrap_or_default().to_owned())
     }
 
     /// The folder that holds an agent's control socket on the host.

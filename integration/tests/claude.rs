@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use clawker_integration::fakenet::record::Record;
 use clawker_integration::world::World;
 
 #[test]
@@ -46,10 +47,9 @@ fn claude_finishes_a_turn_and_what_it_asks_beyond_the_list_is_shown_as_refused()
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.out.contains("done 6"), "curl could not resolve the name: {said:?}");
     let leaked = world.rig.saw("leak-canary");
-    assert!(
-        leaked.iter().all(|record| record.name.contains("anthropic") || record.sni.contains("anthropic")),
-        "{leaked:#?}"
-    );
+    // The prompt itself holds it, on its way to the Messages API and nowhere else.
+    let api = |record: &Record| record.destination.starts_with("198.51.100.130:");
+    assert!(!leaked.is_empty() && leaked.iter().all(api), "{leaked:#?}");
     let log = world.must(&["firewall", "log", "--denied", "--agent", "dev"]).unwrap();
     assert!(log.contains("evil.example"), "{log}");
 }
@@ -71,7 +71,10 @@ fn listed_names_answer_and_others_do_not_exist() {
     );
     world.agent("dev").unwrap();
 
-    let ask = |name: &str, kind: &str| world.probe("dev", &["dns", "198.51.100.10", name, kind]).unwrap().out;
+    let ask = |name: &str, kind: &str| {
+        let said = world.probe("dev", &["dns", "198.51.100.10", name, kind]).unwrap();
+        if said.code == 0 { said.out } else { said.err }
+    };
     for name in [
         "good.example",
         "GOOD.Example",
@@ -109,11 +112,11 @@ fn listed_names_answer_and_others_do_not_exist() {
         assert!(said.code == 35 || said.code == 56, "{refused}: {said:?}");
     }
     let denied = curl("-H 'Host: evil.example' http://allowed.example/canary-host");
-    assert!(denied.out.contains("denied_by_policy") && denied.out.contains("evil.example"), "{denied:?}");
+    assert!(denied.out.contains("refused by the firewall") && denied.out.contains("evil.example"), "{denied:?}");
     assert!(
         curl("-H 'Host: allowed.example:22' http://allowed.example/canary-port")
             .out
-            .contains("denied_by_policy")
+            .contains("refused by the firewall")
     );
     let banner = world.probe("dev", &["tcp", "git.example:22"]).unwrap();
     assert!(banner.out.starts_with("SSH-"), "{banner:?}");

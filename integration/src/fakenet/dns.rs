@@ -156,21 +156,29 @@ pub fn query(name: &str, kind: &str) -> Option<Vec<u8>> {
 pub fn read_answer(message: &[u8]) -> Option<(u8, Vec<std::net::Ipv4Addr>)> {
     let code = message.get(3)? & 0xf;
     let count = usize::from(u16::from_be_bytes(message.get(6..8)?.try_into().ok()?));
-    let mut at = HEADER;
-    while *message.get(at)? != 0 {
-        at += usize::from(*message.get(at)?) + 1;
-    }
-    at += 5;
+    let mut at = after_name(message, HEADER)? + 4;
     let mut found = Vec::new();
     for _ in 0..count {
+        at = after_name(message, at)?;
         let record = message.get(at..)?;
-        let length = usize::from(u16::from_be_bytes(record.get(10..12)?.try_into().ok()?));
-        if let Ok(octets) = <[u8; 4]>::try_from(record.get(12..12 + length)?) {
+        let length = usize::from(u16::from_be_bytes(record.get(8..10)?.try_into().ok()?));
+        if let Ok(octets) = <[u8; 4]>::try_from(record.get(10..10 + length)?) {
             found.push(octets.into());
         }
-        at += 12 + length;
+        at += 10 + length;
     }
     Some((code, found))
+}
+
+/// Where a name ends that begins at `at`: labels up to the empty one, or up to a pointer to the rest (RFC 1035).
+fn after_name(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *message.get(at)? {
+            0 => return Some(at + 1),
+            length if length & 0xc0 == 0xc0 => return Some(at + 2),
+            length => at += usize::from(length) + 1,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +197,17 @@ mod tests {
         let read = read_answer(&question.answer(&both)).unwrap();
         assert_eq!(read, (0, vec!["198.51.100.131".parse().unwrap()]));
         assert_eq!(ask("a.example", "AAAA").answer(&both)[7], 1);
+    }
+
+    #[test]
+    fn an_answer_whose_owner_is_written_out_is_read_too() {
+        let both = Lookup::Addresses(vec!["198.51.100.131".parse().unwrap()]);
+        let question = query("a.example", "A").unwrap();
+        let mut answer = Question::parse(&question).unwrap().answer(&both);
+        let owner: Vec<u8> = question[HEADER..question.len() - 4].to_vec();
+        let pointer = answer.len() - 16;
+        answer.splice(pointer..pointer + 2, owner);
+        assert_eq!(read_answer(&answer), Some((0, vec!["198.51.100.131".parse().unwrap()])));
     }
 
     #[test]
