@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
-use clawker_protocol::control::{self, ErrorCode, Op, Request, Response, Status, Versions};
+use clawker_protocol::control::{self, ErrorCode, Network, Op, Request, Response, Status, Versions};
 use clawker_protocol::event::EventKind;
 use clawker_protocol::secret;
 use nix::sys::time::TimeSpec;
@@ -29,6 +29,7 @@ pub struct Keeper {
     machine: Machine<Netfilter, ResolvConf>,
     control: Control,
     events: Events,
+    network: Network,
     timer: TimerFd,
     since: u64,
     heals: u64,
@@ -44,6 +45,7 @@ impl Keeper {
         machine: Machine<Netfilter, ResolvConf>,
         control: Control,
         mut events: Events,
+        network: Network,
     ) -> std::io::Result<Self> {
         let timer =
             TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
@@ -52,7 +54,7 @@ impl Keeper {
             cause: "boot".to_owned(),
             seconds: None,
         });
-        Ok(Self { machine, control, events, timer, since: now_millis(), heals: 0, agent_pid: None })
+        Ok(Self { machine, control, events, network, timer, since: now_millis(), heals: 0, agent_pid: None })
     }
 
     fn arm(&self) {
@@ -173,6 +175,7 @@ impl Keeper {
             heals: self.heals,
             last_denials: self.events.last_denials(),
             agent_pid: self.agent_pid,
+            network: Some(self.network.clone()),
             versions: versions(),
         };
         respond(id, &status)

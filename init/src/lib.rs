@@ -15,6 +15,7 @@ pub mod keeper;
 pub mod log;
 pub mod netfilter;
 pub mod netlink;
+pub mod network;
 pub mod nflog;
 pub mod nft;
 pub mod privileges;

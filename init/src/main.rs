@@ -11,7 +11,7 @@ use clawker_init::fence::Opening;
 use clawker_init::netfilter::Netfilter;
 use clawker_init::resolv::{self, ResolvConf};
 use clawker_init::{
-    boot, ca, control, ctl, enter, events, exit_code, keeper, log, privileges, signals, state,
+    boot, ca, control, ctl, enter, events, exit_code, keeper, log, network, privileges, signals, state,
 };
 use clawker_init::{supervise, supervisor, why};
 use clawker_protocol::boot::{BootConfig, BootState};
@@ -89,7 +89,8 @@ fn boot(path: &Path) -> Result<u8, String> {
     // 2. Nobody but root gets as far as the control socket.
     boot::seal_run_dir().map_err(sentence)?;
     boot::open_public_dir().map_err(sentence)?;
-    // 3. The rules, in one transaction, read back.
+    // 3. The rules, in one transaction, read back. What they divert to must be our neighbours.
+    let network = network::find(&config.enforcement).map_err(sentence)?;
     let opening = match config.state {
         BootState::Enforcing => Opening::Closed,
         BootState::Disabled => Opening::Indefinitely,
@@ -115,7 +116,7 @@ fn boot(path: &Path) -> Result<u8, String> {
     let grace = Duration::from_millis(config.limits.grace_millis);
     let bypass_max = config.limits.bypass_max_seconds;
     let machine = state::Machine::new(netfilter, resolver, config.enforcement, config.state, bypass_max);
-    let mut keeper = keeper::Keeper::new(machine, control, events)
+    let mut keeper = keeper::Keeper::new(machine, control, events, network)
         .map_err(|error| format!("Can't make a timer: {error}"))?;
     let options = supervisor::Options { grace, keep: Some(&privileges::PID1_KEEPS) };
     Ok(supervisor::run(plan, options, &mut keeper))

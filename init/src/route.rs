@@ -1,7 +1,9 @@
 //! The network interfaces and addresses of this namespace, over route netlink.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
 
 use crate::netlink::wire::{array, attribute, ne16, ne32, text};
 use crate::netlink::{Family, Socket};
@@ -17,6 +19,14 @@ const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 /// `RTM_GETADDR`.
 const RTM_GETADDR: u16 = 22;
+/// `RTM_NEWROUTE`.
+const RTM_NEWROUTE: u16 = 24;
+/// `RTM_GETROUTE`.
+const RTM_GETROUTE: u16 = 26;
+/// The length of `struct rtmsg`.
+const RTMSG: usize = 12;
+/// `RTA_GATEWAY`.
+const RTA_GATEWAY: u16 = 5;
 /// The length of `struct ifaddrmsg`.
 const IFADDRMSG: usize = 8;
 /// `IFA_ADDRESS`.
@@ -66,6 +76,60 @@ pub fn addresses() -> io::Result<Vec<IpAddr>> {
     )
 }
 
+/// Every IPv4 address of this namespace with its network and the index of its interface.
+///
+/// # Errors
+/// When the kernel did not answer.
+pub fn networks() -> io::Result<Vec<(u32, Ipv4Net)>> {
+    let mut socket = Socket::open(Family::Route, 0)?;
+    socket.dump(
+        RTM_GETADDR,
+        |to| to.raw(&[0; IFADDRMSG]),
+        Vec::new,
+        |found, message| {
+            if message.kind == RTM_NEWADDR {
+                found.extend(network(message.payload));
+            }
+        },
+    )
+}
+
+/// The default gateway; `None` where there is no default route.
+///
+/// # Errors
+/// When the kernel did not answer.
+pub fn default_gateway() -> io::Result<Option<Ipv4Addr>> {
+    let mut socket = Socket::open(Family::Route, 0)?;
+    socket.dump(
+        RTM_GETROUTE,
+        |to| to.raw(&[0; RTMSG]),
+        || None,
+        |found, message| {
+            if message.kind == RTM_NEWROUTE {
+                *found = found.or(gateway(message.payload));
+            }
+        },
+    )
+}
+
+/// Reads a route message; `None` for any but a default route of IPv4.
+pub fn gateway(payload: &[u8]) -> Option<Ipv4Addr> {
+    let [family, destination_bits] = array::<2>(payload, 0)?;
+    if i32::from(family) != libc::AF_INET || destination_bits != 0 {
+        return None;
+    }
+    array::<4>(attribute(payload.get(RTMSG..)?, RTA_GATEWAY)?, 0).map(Ipv4Addr::from)
+}
+
+/// Reads an address message of IPv4.
+pub fn network(payload: &[u8]) -> Option<(u32, Ipv4Net)> {
+    let [_, bits] = array::<2>(payload, 0)?;
+    match address(payload)? {
+        IpAddr::V4(address) => Some((ne32(payload, 4)?, Ipv4Net::new(address, bits).ok()?)),
+        IpAddr::V6(_) => None,
+    }
+}
+
 /// Reads an address message.
 pub fn address(payload: &[u8]) -> Option<IpAddr> {
     let rest = payload.get(IFADDRMSG..)?;
@@ -108,6 +172,9 @@ mod tests {
         let ethernet = link(libc::ARPHRD_ETHER);
         assert_eq!(interface(&ethernet), Some(Interface { index: 7, name: "eth0".into() }));
         assert_eq!(interface(&link(libc::ARPHRD_LOOPBACK)), None);
+        for length in 0..ethernet.len() {
+            let _ = (network(&ethernet[..length]), gateway(&ethernet[..length]));
+        }
         for cut in 0..20 {
             assert_eq!(interface(&ethernet[..cut]), None, "{cut}");
         }

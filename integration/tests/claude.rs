@@ -112,7 +112,10 @@ fn listed_names_answer_and_others_do_not_exist() {
         assert!(said.code == 35 || said.code == 56, "{refused}: {said:?}");
     }
     let denied = curl("-H 'Host: evil.example' http://allowed.example/canary-host");
-    assert!(denied.out.contains("refused by the firewall") && denied.out.contains("evil.example"), "{denied:?}");
+    assert!(
+        denied.out.contains("refused by the firewall") && denied.out.contains("evil.example"),
+        "{denied:?}"
+    );
     assert!(
         curl("-H 'Host: allowed.example:22' http://allowed.example/canary-port")
             .out

@@ -171,8 +171,23 @@ pub struct Status {
     /// The agent's pid, while it lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_pid: Option<i32>,
+    /// The container's place on the network; an older init does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// Versions.
     pub versions: Versions,
+}
+
+/// A container's place on the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The interface's name.
+    pub interface: String,
+    /// Its address, with the prefix of its subnet.
+    pub address: String,
+    /// The default gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<std::net::Ipv4Addr>,
 }
 
 /// What is running.

@@ -149,6 +149,7 @@ mod tests {
             heals: 0,
             last_denials: vec![denial],
             agent_pid: None,
+            network: None,
             versions: Versions { init: String::new(), protocol: 1, kernel: String::new() },
         };
         let row = Row {

@@ -17,6 +17,7 @@ cp "$BENCH_BOOT" /run/clawker/host/boot.json
 mount --bind "$BENCH_RESOLV" /etc/resolv.conf
 ip link set lo up
 ip link add eth0 type veth peer name peer0
+ip addr add 172.30.0.16/16 dev eth0
 ip link set eth0 up
 exec "$@"
 "#;
