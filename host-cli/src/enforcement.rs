@@ -90,7 +90,12 @@ pub fn work_out(
             plan.generation = stored.generation;
             if plan == stored { stored.generation } else { stored.generation + 1 }
         }
-        None => 1,
+        // An agent that comes to have a policy of its own sees its number rise as well.
+        None => {
+            let of_project =
+                gateway::plans(paths)?.into_iter().filter(|other| other.project_dir == project.dir);
+            of_project.map(|other| other.generation).max().unwrap_or(0) + 1
+        }
     };
     Ok(Worked { policy, plan })
 }
