@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use firewall::{
     AddArgs, BypassArgs, DownArgs, Firewall, ListArgs, LogArgs, ReloadArgs, RemoveArgs, StatusArgs,
-    ToggleArgs, UpArgs,
+    ToggleArgs, UpArgs, WhyArgs,
 };
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
 

@@ -167,17 +167,11 @@ impl<F: Fence, R: Resolver> Machine<F, R> {
         }
     }
 
-    /// Swaps what is enforced while closed. Only a newer generation is taken, so that two hosts' commands that
-    /// cross each other end with the newer policy.
+    /// Swaps what is enforced while closed. The host makes its changes one after the other, so the last one holds.
     ///
     /// # Errors
     /// [`Refused`]; the old policy is in force then.
     pub fn swap(&mut self, enforcement: Enforcement) -> Result<(), Refused> {
-        if enforcement.generation < self.enforcement.generation {
-            let (new, old) = (enforcement.generation, self.enforcement.generation);
-            let message = format!("generation {new} is older than the one in force, {old}");
-            return Err(Refused { code: ErrorCode::OutOfRange, message });
-        }
         self.fence.swap(&enforcement)?;
         self.enforcement = enforcement;
         Ok(())

@@ -130,7 +130,13 @@ fn listed_names_answer_and_others_do_not_exist() {
 
     // One more, at once, and back.
     assert_eq!(ask("later.example", "A"), "NXDOMAIN");
-    world.must(&["firewall", "add", "later.example"]).unwrap();
+    // The hint is a command, and does what it says.
+    let why = world.clawker(&["firewall", "why", "https://later.example/x", "--json"]).unwrap();
+    assert_eq!(why.code, 1, "{why:?}");
+    let why: serde_json::Value = serde_json::from_str(&why.out).unwrap();
+    let hint: Vec<&str> = why["change"].as_str().unwrap().split(' ').skip(1).collect();
+    world.must(&hint).unwrap();
+    assert_eq!(world.clawker(&["firewall", "why", "later.example"]).unwrap().code, 0);
     assert!(curl("https://later.example/x").out.contains("host: later.example"));
     world.must(&["firewall", "remove", "later.example"]).unwrap();
     assert_eq!(ask("later.example", "A"), "NXDOMAIN");

@@ -31,6 +31,8 @@ pub enum Firewall {
     Bypass(BypassArgs),
     /// Show what was refused and let through
     Log(LogArgs),
+    /// Say what would happen to a destination, by which rule, and how to change that
+    Why(WhyArgs),
 }
 
 /// `clawker firewall up`
@@ -149,4 +151,24 @@ pub struct LogArgs {
     /// Only the last N lines
     #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
     pub tail: usize,
+}
+
+const WHY_EXAMPLES: &str = "\
+Examples:
+  clawker firewall why example.com
+  clawker firewall why https://example.com/page
+  clawker firewall why git.example.com:22 --agent dev
+
+The exit code is 0 where it would be let through, else 1.";
+
+/// `clawker firewall why`
+#[derive(Debug, Args)]
+#[command(after_help = WHY_EXAMPLES)]
+pub struct WhyArgs {
+    /// HOST, HOST:PORT or an address as a browser shows it
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// With the rules of this agent
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
 }

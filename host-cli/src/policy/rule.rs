@@ -44,7 +44,8 @@ impl Proto {
         }
     }
 
-    fn default_port(self) -> Option<u16> {
+    /// The port that it has when none is named; TCP has none.
+    pub fn default_port(self) -> Option<u16> {
         match self {
             Self::Tls => Some(443),
             Self::Http => Some(80),

@@ -41,7 +41,10 @@ pub fn ask(server: Ipv4Addr, port: u16, name: &str, kind: u16) -> Answer {
     let owner = if record.first().is_some_and(|byte| *byte >= 0xc0) { 2 } else { labels(name).len() };
     let record = record.get(owner..).unwrap_or_default();
     let is_a = answer[7] > 0 && record.get(..2) == Some(&[0, 1]);
-    let address = record.get(10..14).filter(|_| is_a).map(|bytes| Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]));
+    let address = record
+        .get(10..14)
+        .filter(|_| is_a)
+        .map(|bytes| Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]));
     Answer { code: answer[3] & 0x0f, address }
 }
 

@@ -10,6 +10,7 @@ pub mod remove;
 pub mod status;
 pub mod toggle;
 pub mod up;
+pub mod why;
 
 use clawker_protocol::control::Op;
 
@@ -35,5 +36,6 @@ pub fn dispatch(ctx: &Context, command: Firewall) -> Outcome {
         Firewall::Remove(args) => block_on(remove::run(ctx, &args)),
         Firewall::Reload(args) => block_on(reload::run(ctx, &args)),
         Firewall::Log(args) => block_on(log::run(ctx, &args)),
+        Firewall::Why(args) => block_on(why::run(ctx, &args)),
     }
 }
