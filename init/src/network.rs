@@ -20,7 +20,7 @@ pub enum NetworkError {
     None,
     /// An address of the config's that is not beside us.
     #[error(
-        "The boot config's {role} {address} is not a neighbour on {network}: clawker firewall up mends it"
+        "{role}'s address {address} is not a neighbour on {network}: clawker firewall up mends it"
     )]
     Elsewhere {
         /// `Envoy` or `CoreDNS`.

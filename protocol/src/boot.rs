@@ -175,18 +175,10 @@ impl BootConfig {
                     || !self.secret_sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),
                 "secret_sha256 is not 64 hex digits",
             ),
-            (self.enforcement.dns_port == 0 || self.enforcement.open_dns_port == 0, "a DNS port is 0"),
-            (
-                self.enforcement.envoy.is_loopback()
-                    || self.enforcement.envoy.is_unspecified()
-                    || self.enforcement.coredns.is_loopback()
-                    || self.enforcement.coredns.is_unspecified(),
-                "the address of Envoy or CoreDNS is not one of a container",
-            ),
         ];
         match checks.iter().find(|(wrong, _)| *wrong) {
             Some((_, what)) => Err(InvalidBoot::Value(what)),
-            None => Ok(()),
+            None => self.enforcement.mistake().map_or(Ok(()), |what| Err(InvalidBoot::Value(what))),
         }
     }
 }

@@ -245,7 +245,16 @@ pub fn parse_request(line: &[u8]) -> Result<Request, Box<Response>> {
     if op == "bypass" && !object.get("seconds").is_some_and(serde_json::Value::is_u64) {
         return refuse(id, ErrorCode::OutOfRange, "\"seconds\" must be a whole number above 0".to_owned());
     }
-    serde_json::from_value(value).or_else(|error| refuse(id, ErrorCode::BadRequest, error.to_string()))
+    let request: Request = match serde_json::from_value(value) {
+        Ok(request) => request,
+        Err(error) => return refuse(id, ErrorCode::BadRequest, error.to_string()),
+    };
+    if let Op::Policy { enforcement, .. } = &request.op
+        && let Some(mistake) = enforcement.mistake()
+    {
+        return refuse(id, ErrorCode::OutOfRange, format!("policy: {mistake}"));
+    }
+    Ok(request)
 }
 
 #[cfg(test)]
@@ -274,6 +283,13 @@ mod tests {
         assert_eq!(code(r#"{"v":1,"id":1,"op":"bypass","seconds":-1}"#), ErrorCode::OutOfRange);
         assert_eq!(code(r#"{"v":1,"id":1,"op":"bypass","seconds":1e99}"#), ErrorCode::OutOfRange);
         assert_eq!(code(r#"{"v":1,"id":1,"op":"bypass"}"#), ErrorCode::OutOfRange);
+    }
+
+    #[test]
+    fn a_policy_is_held_to_what_the_boot_config_is() {
+        let line = r#"{"v":1,"id":1,"op":"policy","enforcement":{"generation":1,"envoy":"0.0.0.0",
+                       "coredns":"127.0.0.1","dns_port":0,"open_dns_port":0}}"#;
+        assert_eq!(code(line), ErrorCode::OutOfRange);
     }
 
     #[test]

@@ -135,6 +135,29 @@ pub struct Enforcement {
     pub published: Vec<Published>,
 }
 
+impl Enforcement {
+    /// What in it must never be put into force; `None` when it is sound. Asked at the start and at every change.
+    pub fn mistake(&self) -> Option<&'static str> {
+        let is_containers = |address: Ipv4Addr| {
+            !(address.is_loopback()
+                || address.is_unspecified()
+                || address.is_multicast()
+                || address.is_broadcast())
+        };
+        let no_listener = self.services.iter().any(|service| service.port == 0 || service.listener == 0)
+            || self.port_routes.iter().any(|route| route.listener == 0);
+        if self.dns_port == 0 || self.open_dns_port == 0 {
+            Some("a DNS port is 0")
+        } else if !is_containers(self.envoy) || !is_containers(self.coredns) {
+            Some("the address of Envoy or CoreDNS is not one of a container")
+        } else if no_listener {
+            Some("a service's port is 0")
+        } else {
+            None
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +167,31 @@ mod tests {
         assert!(serde_json::from_str::<PortRange>("[5,4]").is_err());
         assert!(serde_json::from_str::<PortRange>("[0,4]").is_err());
         assert_eq!(serde_json::from_str::<PortRange>("[4,5]").ok(), PortRange::new(4, 5));
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_a_mistake() {
+        let with = |from: &str, to: &str| {
+            let text = r#"{"generation":1,"envoy":"172.20.0.2","coredns":"172.20.0.3","dns_port":5301,
+                           "open_dns_port":5300,"services":[{"address":"10.0.0.1","port":443,"listener":99}],
+                           "port_routes":[{"ports":[80,80],"listener":98}]}"#;
+            serde_json::from_str::<Enforcement>(&text.replace(from, to)).unwrap().mistake()
+        };
+        assert_eq!(with("", ""), None);
+        for (from, to) in [
+            ("172.20.0.2", "0.0.0.0"),
+            ("172.20.0.2", "127.0.0.1"),
+            ("172.20.0.3", "127.0.0.11"),
+            ("172.20.0.3", "255.255.255.255"),
+            ("172.20.0.3", "224.0.0.1"),
+            ("5301", "0"),
+            ("5300", "0"),
+            ("443", "0"),
+            ("99", "0"),
+            ("98", "0"),
+        ] {
+            assert!(with(from, to).is_some(), "{from} -> {to}");
+        }
     }
 
     #[test]
