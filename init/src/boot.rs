@@ -61,7 +61,12 @@ fn cause(error: &InvalidBoot) -> String {
 /// # Errors
 /// [`BootError::NoConfig`], [`BootError::Config`].
 pub fn read_config(path: &Path) -> Result<BootConfig, BootError> {
-    let bytes = File::open(path).and_then(|file| {
+    // A pipe nobody writes to would hold the start for ever.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let bytes = opened.and_then(|file| {
+        if !file.metadata()?.is_file() {
+            return Err(std::io::Error::other("not a regular file"));
+        }
         let mut bytes = Vec::new();
         file.take(MAX_CONFIG).read_to_end(&mut bytes)?;
         Ok(bytes)
@@ -193,6 +198,10 @@ mod tests {
         let broken = read_config(&path).unwrap_err().to_string();
         assert!(broken.contains("not valid") && broken.contains("EOF"), "{broken}");
         assert_eq!(broken.lines().count(), 1);
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let pipe = read_config(&path).unwrap_err().to_string();
+        assert!(pipe.contains("not a regular file"), "{pipe}");
         std::fs::remove_file(&path).unwrap();
     }
 }

@@ -71,6 +71,10 @@ struct Client {
     /// When it is cut.
     deadline: Duration,
     streaming: bool,
+    /// It sends no more, and may still wait for its answer, as `nc -N` does.
+    ended: bool,
+    /// A request of its has been handed out and not been answered.
+    asked: bool,
     /// Answer what is pending, then close.
     closing: bool,
 }
@@ -97,14 +101,14 @@ impl Control {
         into.push(Interest { fd: self.listener.as_raw_fd(), read: true, write: false });
         into.extend(self.clients.iter().map(|client| Interest {
             fd: client.stream.as_raw_fd(),
-            read: !client.closing,
+            read: !client.closing && !client.ended,
             write: !client.output.is_empty(),
         }));
     }
 
     /// How long until a client is due to be cut.
     pub fn timeout(&self, now: Duration) -> Option<Duration> {
-        let waiting = self.clients.iter().filter(|client| !client.streaming || client.closing);
+        let waiting = self.clients.iter().filter(|client| !client.is_streaming());
         waiting.map(|client| client.deadline.saturating_sub(now)).min()
     }
 
@@ -131,15 +135,19 @@ impl Control {
 
     /// Whether a request that already arrived waits behind the one just answered.
     pub fn has_more(&self) -> bool {
-        self.clients.iter().any(|client| !client.closing && client.input.contains(&b'\n'))
+        let waits =
+            |client: &Client| client.input.contains(&b'\n') || client.ended && !client.input.is_empty();
+        self.clients.iter().any(|client| !client.closing && waits(client))
     }
 
     /// Sends an answer.
     pub fn answer(&mut self, key: u64, response: &Response) {
         if let Some(client) = self.clients.iter_mut().find(|client| client.key == key) {
+            client.asked = false;
             client.send(response);
             client.flush();
         }
+        self.clients.retain(|client| !client.is_done());
     }
 
     /// From now on this client gets the events.
@@ -181,6 +189,8 @@ impl Control {
                 output: VecDeque::new(),
                 deadline: now + IDLE_TIME,
                 streaming: false,
+                ended: false,
+                asked: false,
                 closing: false,
             };
             self.next += 1;
@@ -206,7 +216,7 @@ impl Client {
         for _ in 0..64 {
             match self.stream.read(&mut chunk) {
                 Ok(0) => {
-                    self.closing = true;
+                    self.ended = true;
                     return;
                 }
                 Ok(length) => {
@@ -235,7 +245,12 @@ impl Client {
 
     /// Takes the next whole line. A mistake is answered here.
     fn next_request(&mut self, now: Duration) -> Option<Request> {
-        let end = self.input.iter().position(|byte| *byte == b'\n')?;
+        let Some(end) = self.input.iter().position(|byte| *byte == b'\n') else {
+            if self.ended && !self.input.is_empty() {
+                self.fail(0, ErrorCode::BadRequest, "the request has no newline at its end");
+            }
+            return None;
+        };
         let line: Vec<u8> = self.input.drain(..=end).collect();
         if self.input.is_empty() {
             self.input.shrink_to_fit();
@@ -256,6 +271,7 @@ impl Client {
 
     fn judge(&mut self, request: Request, secret_sha256: &str) -> Arrival {
         if secret::matches(&request.secret, secret_sha256) {
+            self.asked = true;
             return Arrival::Request { client: self.key, request };
         }
         let message = "the agent's control secret is missing or wrong: use clawker on the host, \
@@ -265,11 +281,12 @@ impl Client {
     }
 
     fn expire(&mut self, now: Duration) {
-        if now < self.deadline || (self.streaming && !self.closing) {
+        if now < self.deadline || self.is_streaming() {
             return;
         }
-        if self.closing {
+        if self.closing || self.ended {
             self.output.clear();
+            self.closing = true;
         } else if self.input.is_empty() {
             self.closing = true;
         } else {
@@ -308,8 +325,14 @@ impl Client {
         self.output.shrink_to_fit();
     }
 
+    /// One that sends no more can't be told from one that is gone, so it does not stream.
+    fn is_streaming(&self) -> bool {
+        self.streaming && !self.closing && !self.ended
+    }
+
     fn is_done(&self) -> bool {
-        self.closing && self.output.is_empty()
+        let nothing_more = self.ended && !self.asked && self.input.is_empty();
+        self.output.is_empty() && (self.closing || nothing_more)
     }
 }
 

@@ -10,13 +10,20 @@ use clawker_protocol::secret;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use crate::control::{Arrival, Control};
+use crate::control::{Arrival, Control, RefusedPeer};
 use crate::events::{Events, now_millis};
 use crate::fence::Fence;
 use crate::netfilter::{LoggedFlow, Netfilter};
+use crate::network;
+use crate::quota::Quota;
 use crate::resolv::ResolvConf;
 use crate::state::{Change, Machine, Refused};
 use crate::supervisor::{Attendant, Interest};
+
+/// So many refused peers are recorded at once,
+const REFUSED_PEERS: u32 = 20;
+/// and then one in this time.
+const REFUSED_PEERS_EVERY: Duration = Duration::from_secs(5);
 
 /// The clock of every deadline here: it goes on while a laptop sleeps and can't be set.
 pub fn boot_time() -> Duration {
@@ -33,6 +40,7 @@ pub struct Keeper {
     timer: TimerFd,
     since: u64,
     heals: u64,
+    refused_peers: Quota,
     agent_pid: Option<i32>,
 }
 
@@ -54,7 +62,17 @@ impl Keeper {
             cause: "boot".to_owned(),
             seconds: None,
         });
-        Ok(Self { machine, control, events, network, timer, since: now_millis(), heals: 0, agent_pid: None })
+        Ok(Self {
+            machine,
+            control,
+            events,
+            network,
+            timer,
+            since: now_millis(),
+            heals: 0,
+            refused_peers: Quota::new(REFUSED_PEERS, REFUSED_PEERS_EVERY),
+            agent_pid: None,
+        })
     }
 
     fn arm(&self) {
@@ -112,13 +130,19 @@ impl Keeper {
                         self.control.stream_to(client);
                     }
                 }
-                Arrival::Refused(peer) => self.events.record(EventKind::PeerRefused {
-                    pid: peer.pid,
-                    uid: peer.uid,
-                    why: peer.why.to_owned(),
-                }),
+                Arrival::Refused(peer) => self.peer_refused(&peer, now),
             }
         }
+    }
+
+    /// A flood of them must not push refusals and changes of state out of the log.
+    fn peer_refused(&mut self, peer: &RefusedPeer, now: Duration) {
+        let Some(unrecorded) = self.refused_peers.admit(now) else { return };
+        let why = match unrecorded {
+            0 => peer.why.to_owned(),
+            more => format!("{} ({more} more before it)", peer.why),
+        };
+        self.events.record(EventKind::PeerRefused { pid: peer.pid, uid: peer.uid, why });
     }
 
     fn carry_out(&mut self, request: Request) -> Response {
@@ -127,6 +151,10 @@ impl Keeper {
             Op::Status | Op::Events => return self.status(request.id),
             Op::Version => return respond(request.id, &versions()),
             Op::Policy { enforcement, summary } => {
+                // Held to what the boot config is: nobody's connections go to a stranger.
+                if let Err(error) = network::find(&enforcement) {
+                    return Response::refused(request.id, ErrorCode::OutOfRange, error.to_string());
+                }
                 let generation = enforcement.generation;
                 if let Err(error) = self.machine.swap(*enforcement) {
                     return refuse(request.id, error);

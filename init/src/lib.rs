@@ -19,6 +19,7 @@ pub mod network;
 pub mod nflog;
 pub mod nft;
 pub mod privileges;
+pub mod quota;
 pub mod reaper;
 pub mod resolv;
 pub mod route;

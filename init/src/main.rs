@@ -105,11 +105,12 @@ fn boot(path: &Path) -> Result<u8, String> {
     ca::publish(&config.extra_ca_pem).map_err(public)?;
     boot::publish_summary(&config.summary).map_err(public)?;
     // 6. The control socket and the event log, in the host's folder.
-    let host = |error| format!("Can't use {}: {error}", places::HOST_DIR);
     let socket = Path::new(places::CONTROL_SOCKET);
-    let control = control::Control::listen(socket, &config.secret_sha256).map_err(host)?;
+    let control = control::Control::listen(socket, &config.secret_sha256)
+        .map_err(|error| cannot_use(places::CONTROL_SOCKET, &error))?;
     let log_bytes = config.limits.events_max_bytes;
-    let events = events::Events::open(Path::new(places::EVENTS), log_bytes).map_err(host)?;
+    let events = events::Events::open(Path::new(places::EVENTS), log_bytes)
+        .map_err(|error| cannot_use(places::EVENTS, &error))?;
     boot::mark_ready().map_err(sentence)?;
     // 7. The agent, dropped; after that this process keeps little, and only the loop runs.
     let plan = agent_plan(&config)?;
@@ -130,6 +131,10 @@ fn agent_plan(config: &BootConfig) -> Result<Plan, String> {
     let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
     plan.set_directory(&directory).map_err(sentence)?;
     Ok(plan)
+}
+
+fn cannot_use(path: &str, error: &std::io::Error) -> String {
+    format!("Can't use {path}: {error} (take away what is there, in the agent's folder on the host)")
 }
 
 fn sentence(error: impl std::fmt::Display) -> String {

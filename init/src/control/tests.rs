@@ -91,6 +91,44 @@ fn garbage_is_named_and_the_next_line_still_counts() {
 }
 
 #[test]
+fn a_client_that_sends_no_more_still_gets_every_answer() {
+    assert!(root(), "this test needs root");
+    let mut rig = Rig::new("half-close");
+    let mut client = rig.connect();
+    let request = b"{\"v\":1,\"id\":5,\"op\":\"status\",\"secret\":\"s3cret\"}\n";
+    client.write_all(&[request.as_slice(), request, b"{\"v\":1"].concat()).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answered = 0;
+    for _ in 0..5 {
+        let mut interests = Vec::new();
+        rig.control.interests(&mut interests);
+        let ready: Vec<RawFd> = interests.iter().map(|interest| interest.fd).collect();
+        // One turn at a time: the loop answers each request before it looks for the next.
+        for arrival in rig.control.turn(&ready, rig.now) {
+            let Arrival::Request { client, request } = arrival else { panic!("{arrival:?}") };
+            rig.control.answer(client, &Response::done(request.id, serde_json::Value::Null));
+            answered += 1;
+        }
+    }
+    assert_eq!(answered, 2);
+    let mut lines = BufReader::new(client).lines().map(Result::unwrap);
+    let mut next = || serde_json::from_str::<Response>(&lines.next().unwrap()).unwrap();
+    assert!(next().ok && next().ok);
+    assert_eq!(next().error.unwrap().code, ErrorCode::BadRequest);
+    // And it was closed, so that nobody waits for more.
+    assert!(lines.next().is_none());
+    assert!(rig.control.clients.is_empty() && !rig.control.has_more());
+}
+
+#[test]
+fn a_client_that_is_gone_holds_no_place() {
+    let mut rig = Rig::new("gone");
+    drop(rig.connect());
+    rig.turn();
+    assert!(rig.control.clients.is_empty());
+}
+
+#[test]
 fn half_a_line_is_cut_after_its_time() {
     let mut rig = Rig::new("half");
     let mut client = rig.connect();

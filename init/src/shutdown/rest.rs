@@ -35,7 +35,8 @@ impl Rest {
     pub fn lives(self) -> bool {
         match self {
             Self::Namespace => sys::kill(-1, 0).is_ok(),
-            Self::Descendants => !descendants(std::process::id()).is_empty(),
+            // Orphans become ours, so where there is a descendant there is a child.
+            Self::Descendants => !children(&std::process::id().to_string()).is_empty(),
         }
     }
 
