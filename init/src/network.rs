@@ -19,9 +19,7 @@ pub enum NetworkError {
     #[error("This container is on no network")]
     None,
     /// An address of the config's that is not beside us.
-    #[error(
-        "{role}'s address {address} is not a neighbour on {network}: clawker firewall up mends it"
-    )]
+    #[error("{role}'s address {address} is not a neighbour on {network}: clawker firewall up mends it")]
     Elsewhere {
         /// `Envoy` or `CoreDNS`.
         role: &'static str,
