@@ -75,6 +75,8 @@ struct Client {
     ended: bool,
     /// A request of its has been handed out and not been answered.
     asked: bool,
+    /// It has shown the secret.
+    proved: bool,
     /// Answer what is pending, then close.
     closing: bool,
 }
@@ -180,7 +182,7 @@ impl Control {
             if stream.set_nonblocking(true).is_err() {
                 continue;
             }
-            let mut client = Client {
+            let client = Client {
                 key: self.next,
                 stream,
                 pid: peer.pid(),
@@ -191,15 +193,26 @@ impl Control {
                 streaming: false,
                 ended: false,
                 asked: false,
+                proved: false,
                 closing: false,
             };
             self.next += 1;
             if self.clients.len() >= MAX_CLIENTS {
-                client.fail(0, ErrorCode::Busy, "too many clients: try again");
-                client.flush();
-                continue;
+                // The place of one that only waits, so that silent clients can't keep `enable` out.
+                let silent = self.clients.iter().position(|client| !client.proved);
+                let mut gone = match silent {
+                    Some(oldest) => {
+                        let gone = self.clients.remove(oldest);
+                        self.clients.push(client);
+                        gone
+                    }
+                    None => client,
+                };
+                gone.fail(0, ErrorCode::Busy, "too many clients: try again");
+                gone.flush();
+            } else {
+                self.clients.push(client);
             }
-            self.clients.push(client);
         }
     }
 }
@@ -272,6 +285,7 @@ impl Client {
     fn judge(&mut self, request: Request, secret_sha256: &str) -> Arrival {
         if secret::matches(&request.secret, secret_sha256) {
             self.asked = true;
+            self.proved = true;
             return Arrival::Request { client: self.key, request };
         }
         let message = "the agent's control secret is missing or wrong: use clawker on the host, \

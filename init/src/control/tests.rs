@@ -185,10 +185,27 @@ fn past_the_bound_clients_are_told_and_old_idle_ones_go() {
     let clients: Vec<UnixStream> = (0..MAX_CLIENTS + 5).map(|_| rig.connect()).collect();
     rig.turn();
     assert_eq!(rig.control.clients.len(), MAX_CLIENTS);
-    assert_eq!(code(clients.last().unwrap()), ErrorCode::Busy);
+    assert_eq!(code(clients.first().unwrap()), ErrorCode::Busy);
     rig.now += IDLE_TIME;
     rig.turn();
     assert!(rig.control.clients.is_empty());
+}
+
+#[test]
+fn silent_clients_keep_nobody_out_and_push_nobody_out_who_has_the_secret() {
+    assert!(root(), "this test needs root");
+    let request = b"{\"v\":1,\"id\":1,\"op\":\"status\",\"secret\":\"s3cret\"}\n";
+    let mut rig = Rig::new("silent");
+    let mut known = rig.connect();
+    known.write_all(request).unwrap();
+    assert_eq!(rig.turn().len(), 1);
+    let _silent: Vec<UnixStream> = (0..MAX_CLIENTS * 2).map(|_| rig.connect()).collect();
+    rig.turn();
+    let mut late = rig.connect();
+    late.write_all(request).unwrap();
+    known.write_all(request).unwrap();
+    assert_eq!(rig.turn().len(), 2);
+    assert_eq!(rig.control.clients.len(), MAX_CLIENTS);
 }
 
 #[test]
