@@ -76,11 +76,29 @@ impl ConfigError {
     }
 }
 
+/// The parser's sentences that speak of its own insides, and what a user has to write.
+const PLAINER: [(&str, &str); 6] = [
+    ("expected sequence start", "a list is expected here, like [a, b]"),
+    ("expected string scalar", "a text is expected here; quote it"),
+    ("expected mapping start", "keys with values are expected here, like key: value"),
+    ("multiple YAML documents", "one YAML document only; remove what follows"),
+    ("invalid IPv4 address syntax", "an IPv4 address is expected here"),
+    ("recursion limit exceeded", "nested too deeply"),
+];
+
+fn plain(message: &str) -> String {
+    if let Some((_, plain)) = PLAINER.iter().find(|(parser, _)| message.starts_with(parser)) {
+        return (*plain).to_owned();
+    }
+    if let Some(key) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        return format!("the key {key} is missing");
+    }
+    first_line(message.split(", set DuplicateKeyPolicy").next().unwrap_or(message))
+}
+
 /// Says of an unknown key what was probably meant.
 fn explain(message: &str) -> String {
-    let Some(rest) = message.strip_prefix("unknown field `") else {
-        return first_line(message.split(", set DuplicateKeyPolicy").next().unwrap_or(message));
-    };
+    let Some(rest) = message.strip_prefix("unknown field `") else { return plain(message) };
     let Some((key, rest)) = rest.split_once('`') else { return first_line(message) };
     if NOT_YET.contains(&key) {
         return format!("{key}: this version does not enforce it; remove it (it is never ignored)");

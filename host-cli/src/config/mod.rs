@@ -5,6 +5,7 @@ mod error;
 mod project;
 mod settings;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clawker_protocol::names::Name;
@@ -45,7 +46,7 @@ pub struct Loaded {
 pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
     let cwd = std::fs::canonicalize(cwd).map_err(|error| ConfigError::read(cwd, error))?;
     let settings = settings(paths)?;
-    let file = cwd.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file());
+    let file = nearest(&cwd)?;
     let (config, dir) = match &file {
         Some(file) => (read::<ProjectConfig>(file)?, file.parent().unwrap_or(&cwd).to_owned()),
         None => (ProjectConfig::default(), cwd),
@@ -66,7 +67,28 @@ pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
 /// [`ConfigError`].
 pub fn settings(paths: &Paths) -> Result<Settings, ConfigError> {
     let file = paths.config.join(SETTINGS);
-    if file.is_file() { read(&file) } else { Ok(Settings::default()) }
+    if exists(&file)? { read(&file) } else { Ok(Settings::default()) }
+}
+
+/// The project's file in a folder or the closest one above.
+fn nearest(cwd: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    for folder in cwd.ancestors() {
+        let file = folder.join(FILE);
+        if exists(&file)? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether there is anything of this name: a folder, a pipe or a link to nowhere counts, so that reading it fails
+/// instead of what it should have narrowed being left out.
+fn exists(file: &Path) -> Result<bool, ConfigError> {
+    match std::fs::symlink_metadata(file) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(ConfigError::read(file, error)),
+    }
 }
 
 /// The `docker.host` setting.
@@ -79,7 +101,11 @@ pub fn docker_host(paths: &Paths) -> Result<Option<String>, ConfigError> {
 
 fn read<T: DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
     let failed = |error| ConfigError::read(file, error);
-    if std::fs::metadata(file).map_err(failed)?.len() > MAX_LEN {
+    let metadata = std::fs::metadata(file).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(failed(std::io::Error::other("not a file; remove it or write one in its place")));
+    }
+    if metadata.len() > MAX_LEN {
         return Err(failed(std::io::Error::other("larger than 4 MiB")));
     }
     let bytes = std::fs::read(file).map_err(failed)?;

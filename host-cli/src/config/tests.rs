@@ -42,7 +42,12 @@ fn mistakes_name_file_line_key_and_the_way_out() {
             "security: {firewall: {upstream_dns: [127.0.0.53]}}\n",
             "no container can reach a resolver at 127.0.0.53",
         ),
-        ("agent:\n  command: ls\n", "/p/.clawker.yaml:2"),
+        ("agent:\n  command: ls\n", "/p/.clawker.yaml:2:12: a list is expected here, like [a, b]"),
+        ("project: [a]\n", "/p/.clawker.yaml:1:10: a text is expected here; quote it"),
+        ("- a\n", "/p/.clawker.yaml:1:1: keys with values are expected here, like key: value"),
+        ("security:\n  firewall:\n    rules: [{proto: ssh}]\n", "the key dst is missing"),
+        ("---\nproject: a\n---\nproject: b\n", ": one YAML document only; remove what follows"),
+        ("security: {firewall: {upstream_dns: [\"::1\"]}}\n", "an IPv4 address is expected here"),
     ] {
         let message = project(text).unwrap_err();
         assert!(message.contains(expected), "{text:?}: {message}");
@@ -66,4 +71,26 @@ fn settings_have_sane_bounds() {
     ] {
         assert!(settings(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn what_is_no_file_is_an_error_and_not_left_out() {
+    let folder = std::env::temp_dir().join(format!("clawker-config-{}", std::process::id()));
+    let inner = folder.join("inner");
+    std::fs::create_dir_all(&inner).unwrap();
+    let file = inner.join(FILE);
+    assert_eq!(nearest(&inner).unwrap(), None);
+    std::fs::write(folder.join(FILE), "project: outer\n").unwrap();
+    assert_eq!(nearest(&inner).unwrap(), Some(folder.join(FILE)));
+
+    std::os::unix::fs::symlink("/nonexistent/x", &file).unwrap();
+    assert_eq!(nearest(&inner).unwrap().as_ref(), Some(&file), "a link to nowhere hid in the outer file");
+    assert!(read::<ProjectConfig>(&file).is_err());
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert_eq!(nearest(&inner).unwrap().as_ref(), Some(&file));
+    let message =
+        read::<ProjectConfig>(&file).map(drop).map_err(|error| crate::exit::chain(&error)).unwrap_err();
+    assert!(message.ends_with("not a file; remove it or write one in its place"), "{message}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
