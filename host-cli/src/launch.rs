@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bollard::models::ContainerStateStatusEnum;
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 use clawker_protocol::boot::Run;
 use clawker_protocol::names::{Name, agent_id};
@@ -20,6 +21,7 @@ use crate::docker::{DockerError, Engine};
 use crate::enforcement;
 use crate::exit::Failure;
 use crate::lock::StateLock;
+use crate::making::Making;
 use crate::stack::{self, StackInfo};
 use crate::store::{self, AgentRecord};
 
@@ -47,6 +49,8 @@ pub struct Made {
     pub record: AgentRecord,
     /// The container's id.
     pub id: String,
+    /// Until it is started, and after that without a meaning.
+    _making: Option<Making>,
 }
 
 /// Makes record, boot config and container. Nothing runs yet.
@@ -97,6 +101,7 @@ async fn make_recorded(
     record: &AgentRecord,
 ) -> Result<Made, Failure> {
     store::save_agent(&ctx.paths, lock, record)?;
+    let making = Making::begin(&ctx.paths, &record.id)?;
     let prepared =
         enforcement::prepare_agent(&ctx.paths, lock, plan.loaded, plan.agent, info, &record.published)
             .await?;
@@ -106,7 +111,7 @@ async fn make_recorded(
     let options = CreateContainerOptions { name: Some(record.container.clone()), ..Default::default() };
     let created = engine.api.create_container(Some(options), spec.body()).await.map_err(DockerError::from);
     match created {
-        Ok(created) => Ok(Made { record: record.clone(), id: created.id }),
+        Ok(created) => Ok(Made { record: record.clone(), id: created.id, _making: making }),
         Err(error) if error.status() == Some(409) => Err(name_taken(&record.container)),
         Err(error) => Err(error.into()),
     }
@@ -154,7 +159,8 @@ fn labels(ctx: &Context, record: &AgentRecord) -> BTreeMap<String, String> {
     .into()
 }
 
-/// Makes sure that nobody has the name: a record whose container is gone is cleared away.
+/// Makes sure that nobody has the name: a record whose container is gone is cleared away, and so is what a command
+/// that was killed left half-made.
 async fn clear_name(
     ctx: &Context,
     engine: &Engine,
@@ -170,6 +176,14 @@ async fn clear_name(
             Err(Failure::new(format!(
                 "Agent {agent} is running already; attach to it: clawker attach {agent}, or name another: --agent NAME"
             )))
+        }
+        Ok(found)
+            if found.state.as_ref().and_then(|state| state.status)
+                == Some(ContainerStateStatusEnum::CREATED)
+                && !Making::is_under_way(&ctx.paths, id) =>
+        {
+            unmake_locked(ctx, engine, lock, &record).await;
+            Ok(())
         }
         Ok(_) => Err(Failure::new(format!(
             "Agent {agent} exists already; start it: clawker start {agent}, or remove it: clawker rm {agent}"

@@ -25,6 +25,7 @@ pub mod images;
 pub mod launch;
 pub mod limits;
 pub mod lock;
+pub mod making;
 pub mod ours;
 pub mod output;
 pub mod paths;
