@@ -93,6 +93,26 @@ fn without_envoy_nothing_gets_out_and_with_it_again_everything_listed_does() {
 }
 
 #[test]
+fn coredns_comes_back_from_a_kill_although_it_was_told_to_reload_before() {
+    let world = World::new("coredns").unwrap();
+    world.agent("dev").unwrap();
+    // A policy of the agent's own is a new port, for which CoreDNS reloads.
+    world.must(&["firewall", "add", "--agent", "dev", "allowed.example"]).unwrap();
+    let answers = || world.sh("dev", "getent hosts allowed.example").unwrap().code == 0;
+    assert!(wait(Duration::from_secs(5), answers), "positive control");
+    let coredns = world.sandbox.stack_name("clawker-coredns");
+    let pid = || docker(&["inspect", "--format", "{{.State.Pid}}", &coredns]).unwrap();
+    let before = pid();
+    let target = nix::unistd::Pid::from_raw(before.parse().unwrap());
+    nix::sys::signal::kill(target, nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert!(
+        wait(Duration::from_secs(20), || !["0", before.as_str()].contains(&pid().as_str())),
+        "it stayed dead"
+    );
+    assert!(wait(Duration::from_secs(20), answers));
+}
+
+#[test]
 fn when_pid_1_is_killed_under_full_fire_nothing_leaves() {
     let world = World::new("fire").unwrap();
     world.agent("dev").unwrap();

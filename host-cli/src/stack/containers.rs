@@ -127,6 +127,8 @@ fn part(
         image: Some(image.to_owned()),
         user: Some(format!("{uid}:{gid}")),
         cmd: Some(arguments.iter().map(|word| (*word).to_owned()).collect()),
+        // Docker takes a signal sent through it for a wish to stop, unless another one is named as that.
+        stop_signal: Some("SIGTERM".to_owned()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         host_config: Some(host_config(info, kind.memory, mounts)),
         networking_config: Some(NetworkingConfig {
@@ -155,8 +157,10 @@ fn host_config(info: &StackInfo, memory: i64, mounts: Vec<Mount>) -> HostConfig 
         memory: Some(memory),
         memory_swap: Some(memory),
         pids_limit: Some(MAX_PIDS),
+        // Not "unless stopped": Docker counts the signal by which CoreDNS reloads as a stop, and would not bring it
+        // back after a crash or a reboot.
         restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            name: Some(RestartPolicyNameEnum::ALWAYS),
             maximum_retry_count: None,
         }),
         log_config: Some(HostConfigLogConfig {
