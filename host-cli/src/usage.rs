@@ -37,7 +37,7 @@ fn sentence(message: &str, verb: &str) -> String {
     let body = end.and_then(|end| body.get(..end)).unwrap_or(body);
     let words: Vec<&str> = body.split_whitespace().collect();
     // `invalid value 'soon' for '[DURATION]': "soon" is not a duration: …` says it twice.
-    let text = words.join(" ");
+    let text = words.join(" ").replace(" tip: ", "; ");
     let text = match text.strip_prefix("invalid value ").and_then(|rest| rest.split_once("': ")) {
         Some((_, reason)) if !reason.starts_with("invalid ") => reason.to_owned(),
         _ => text,
@@ -65,9 +65,21 @@ mod tests {
             duration,
             "\"soon\" is not a duration: write a number and a unit, like 30s, 10m or 1h30m (see clawker firewall --help)"
         );
-        for line in ["clawker frob", "clawker run --memory lots", "clawker ps --frob", "clawker exec"] {
+        for line in [
+            "clawker frob",
+            "clawker run --memory lots",
+            "clawker ps --frob",
+            "clawker run --frob",
+            "clawker exec",
+        ] {
             let text = told(line);
-            assert!(!text.contains('\n') && text.contains("--help)") && !text.contains("Usage"), "{text}");
+            assert!(
+                !text.contains('\n')
+                    && !text.contains("tip:")
+                    && text.contains("--help)")
+                    && !text.contains("Usage"),
+                "{text}"
+            );
         }
     }
 }

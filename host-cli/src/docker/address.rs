@@ -34,8 +34,14 @@ impl Address {
                 if place.is_empty() || place.contains('/') {
                     return Err(unsupported());
                 }
-                let has_port = place.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-                Ok(Self::Tcp(if has_port { place.to_owned() } else { format!("{place}:2375") }))
+                // The colons of a bare IPv6 address stand in brackets.
+                match place.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+                    None => Ok(Self::Tcp(format!("{place}:2375"))),
+                    Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                        Ok(Self::Tcp(place.to_owned()))
+                    }
+                    Some(_) => Err(unsupported()),
+                }
             }
             _ => Err(unsupported()),
         }
@@ -63,10 +69,20 @@ mod tests {
             (None, Some("unix:///a"), "unix:///a"),
             (Some("tcp://h:1"), Some("unix:///a"), "tcp://h:1"),
             (Some("tcp://h"), None, "tcp://h:2375"),
+            (Some("tcp://[::1]"), None, "tcp://[::1]:2375"),
+            (Some("tcp://[::1]:1/"), None, "tcp://[::1]:1"),
         ] {
             assert_eq!(Address::choose(variable, setting).unwrap().to_string(), expected);
         }
-        for text in ["ssh://host", "unix://relative", "nonsense", "tcp://", "npipe:////./x"] {
+        for text in [
+            "ssh://host",
+            "unix://relative",
+            "nonsense",
+            "tcp://",
+            "tcp://h:99999",
+            "tcp://:1",
+            "npipe:////./x",
+        ] {
             assert!(Address::choose(Some(text), None).is_err(), "{text}");
         }
     }

@@ -1,6 +1,7 @@
 //! One Docker engine: where it is, which API version both sides know, and its errors in words that help.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 
@@ -9,6 +10,8 @@ use super::raw::{self, Ask};
 
 /// Seconds that a plain call may take.
 const CALL_SECONDS: u64 = 120;
+/// How long Docker may take to say that it is there. One under load answers late; one that hangs never does.
+const PING_TIME: Duration = Duration::from_secs(15);
 
 /// Why Docker did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,14 @@ pub enum DockerError {
     /// Something else listens.
     #[error("What listens at {address} is not Docker; check DOCKER_HOST")]
     NotDocker {
+        /// Where.
+        address: Address,
+    },
+    /// Something listens and says nothing.
+    #[error(
+        "Docker at {address} does not answer; restart it (systemctl restart docker) or check DOCKER_HOST"
+    )]
+    Silent {
         /// Where.
         address: Address,
     },
@@ -133,7 +144,8 @@ impl Engine {
         let variable = std::env::var("DOCKER_HOST").ok();
         let address = Address::choose(variable.as_deref(), setting)?;
         let request = Ask { method: "GET", target: "/_ping", body: None, upgrade: false };
-        let (head, _) = raw::ask(&address, request).await?;
+        let asked = tokio::time::timeout(PING_TIME, raw::ask(&address, request)).await;
+        let (head, _) = asked.unwrap_or_else(|_| Err(DockerError::Silent { address: address.clone() }))?;
         let version = agreed(head.api_version.as_deref())
             .ok_or_else(|| DockerError::NotDocker { address: address.clone() })?;
         let api = match &address {
