@@ -144,7 +144,8 @@ pub fn environment(
     trust: &[(&str, &str)],
     set: &BTreeMap<String, String>,
 ) -> Vec<(OsString, OsString)> {
-    let mut variables: BTreeMap<OsString, OsString> = inherited.collect();
+    let mut variables = BTreeMap::new();
+    variables.extend(inherited);
     variables.remove(&OsString::from(crate::ctl::SECRET_VARIABLE));
     let mut put = |name: &str, value: &str| variables.insert(name.into(), value.into());
     put("HOME", &account.home);

@@ -283,8 +283,8 @@ impl Fence for Netfilter {
             |found, message| found.extend(read::counter(message.payload)),
         );
         let listed = doing("read the counters", listed)?;
-        let mut counts: BTreeMap<_, _> =
-            RefusalClass::ALL.into_iter().map(|class| (class, Count::default())).collect();
+        let mut counts = BTreeMap::new();
+        counts.extend(RefusalClass::ALL.map(|class| (class, Count::default())));
         for counter in listed {
             if let Some(count) = class(&counter).and_then(|class| counts.get_mut(&class)) {
                 count.packets += counter.packets;

@@ -54,7 +54,7 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
             }
         },
     )?;
-    found.sort();
+    found.sort_unstable();
     Ok(found)
 }
 

@@ -43,10 +43,12 @@ fn covers(rule: &SummaryRule, port: u16) -> bool {
 /// Looks a destination up: the closest rule wins, deny wins among equals.
 pub fn look_up<'a>(rules: &'a [SummaryRule], host: &str, port: Option<u16>) -> Answer<'a> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let mut named: Vec<(usize, &SummaryRule)> =
+    let named: Vec<(usize, &SummaryRule)> =
         rules.iter().filter_map(|rule| Some((closeness(&rule.dst, &host)?, rule))).collect();
-    named.sort_by_key(|(close, rule)| (std::cmp::Reverse(*close), rule.action != "deny"));
-    let best = named.iter().find(|(_, rule)| port.is_none_or(|port| covers(rule, port)));
+    let best = named
+        .iter()
+        .filter(|(_, rule)| port.is_none_or(|port| covers(rule, port)))
+        .min_by_key(|(close, rule)| (std::cmp::Reverse(*close), rule.action != "deny"));
     match best {
         Some((_, rule)) if rule.action == "deny" => Answer::Denied(rule),
         Some((_, rule)) => Answer::Allowed(rule),

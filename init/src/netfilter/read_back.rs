@@ -133,8 +133,8 @@ fn compare_chains(nft: &mut Socket, table: &Table) -> Result<(), NetfilterError>
             }),
         })
         .collect();
-    listed.sort();
-    expected.sort();
+    listed.sort_unstable();
+    expected.sort_unstable();
     match listed.iter().zip(&expected).find(|(found, wanted)| found != wanted) {
         None if listed.len() == expected.len() => Ok(()),
         None => Err(NetfilterError::ReadBack(format!(

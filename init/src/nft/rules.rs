@@ -11,7 +11,7 @@ use clawker_protocol::enforcement::{Enforcement, Transport};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::expr::{By, CT_ESTABLISHED, CT_NEW, CT_RELATED, Ip, L4, Step};
-use super::sets::{Elements, Opened, Set, disjoint_direct, disjoint_routes};
+use super::sets::{Elements, Opened, Set, disjoint_direct, disjoint_routes, ordered};
 use super::uapi::*;
 use crate::fence::Opening;
 
@@ -218,9 +218,9 @@ fn sets(enforcement: &Enforcement, opening: Opening) -> Vec<Set> {
         Set { name: OPEN, elements: Elements::Families(opened) },
         Set {
             name: "listeners",
-            elements: Elements::Listeners(
-                listeners.chain(routed).map(|port| (enforcement.envoy, port)).collect(),
-            ),
+            elements: Elements::Listeners(ordered(
+                listeners.chain(routed).map(|port| (enforcement.envoy, port)),
+            )),
         },
         Set { name: "services", elements: Elements::Services(services) },
         Set {
@@ -235,7 +235,7 @@ fn sets(enforcement: &Enforcement, opening: Opening) -> Vec<Set> {
             name: "direct6",
             elements: Elements::Direct6(disjoint_direct(&enforcement.direct, six, Ipv6Net::aggregate)),
         },
-        Set { name: "published", elements: Elements::L4Ports(published.collect()) },
+        Set { name: "published", elements: Elements::L4Ports(ordered(published)) },
     ]
 }
 

@@ -206,11 +206,19 @@ impl Set {
     }
 }
 
+/// Items in order, each once. Put in one by one: `collect` sorts first, with code of its own for every type, and
+/// PID 1 is to be small.
+pub fn ordered<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> {
+    let mut set = BTreeSet::new();
+    set.extend(items);
+    set
+}
+
 /// Intervals as the kernel keeps them: where each begins, and where it has ended unless another begins there.
 /// What lies below the first one is an interval that has ended, too. In ascending order: the kernel takes an
 /// element out of order for an overlap.
 fn intervals(routes: &[(PortRange, u16)]) -> Vec<RawElement> {
-    let begins: BTreeSet<u16> = routes.iter().map(|(range, _)| range.first()).collect();
+    let begins = ordered(routes.iter().map(|(range, _)| range.first()));
     let ends = routes.iter().filter_map(|(range, _)| range.last().checked_add(1));
     let zero = (!routes.is_empty()).then_some(0);
     let ended = ends.chain(zero).filter(|port| !begins.contains(port)).map(|port| (port, None));
@@ -232,10 +240,9 @@ fn intervals(routes: &[(PortRange, u16)]) -> Vec<RawElement> {
 
 /// Routes whose ranges don't overlap: where two do, the earlier one has the port.
 pub fn disjoint_routes(routes: &[PortRoute]) -> Vec<(PortRange, u16)> {
-    let bounds: BTreeSet<u32> = routes
-        .iter()
-        .flat_map(|route| [u32::from(route.ports.first()), u32::from(route.ports.last()) + 1])
-        .collect();
+    let bounds = ordered(
+        routes.iter().flat_map(|route| [u32::from(route.ports.first()), u32::from(route.ports.last()) + 1]),
+    );
     let mut merged: Vec<(PortRange, u16)> = Vec::new();
     for (first, last) in segments(&bounds) {
         let Some(route) = routes.iter().find(|route| route.ports.contains(first)) else { continue };
@@ -272,10 +279,8 @@ pub fn disjoint_direct<N: Copy + Ord>(
 ) -> Vec<(N, PortRange)> {
     let listed: Vec<(N, PortRange)> =
         direct.iter().filter_map(|direct| Some((of(&direct.net)?, direct.ports))).collect();
-    let bounds: BTreeSet<u32> = listed
-        .iter()
-        .flat_map(|(_, ports)| [u32::from(ports.first()), u32::from(ports.last()) + 1])
-        .collect();
+    let bounds =
+        ordered(listed.iter().flat_map(|(_, ports)| [u32::from(ports.first()), u32::from(ports.last()) + 1]));
     let mut merged: BTreeMap<N, Vec<PortRange>> = BTreeMap::new();
     for (first, last) in segments(&bounds) {
         let nets = listed.iter().filter(|(_, ports)| ports.contains(first)).map(|(net, _)| *net).collect();
