@@ -14,6 +14,7 @@ use clawker_protocol::secret;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use crate::supervisor::Interest;
+use crate::sys;
 
 /// Clients at one time.
 const MAX_CLIENTS: usize = 32;
@@ -125,6 +126,7 @@ impl Control {
             if ready.contains(&client.stream.as_raw_fd()) {
                 client.read(now);
             }
+            client.forget_if_gone();
             if let Some(request) = client.next_request(now) {
                 arrivals.push(client.judge(request, secret_sha256));
             }
@@ -253,6 +255,21 @@ impl Client {
                     return;
                 }
             }
+        }
+    }
+
+    /// A request whose sender is gone is not carried out: it gave up waiting, as on a container that was paused, and
+    /// told its user that nothing was done. One that only sends no more still listens, and is not gone.
+    fn forget_if_gone(&mut self) {
+        if self.input.is_empty() || self.closing {
+            return;
+        }
+        let mut fds = [libc::pollfd { fd: self.stream.as_raw_fd(), events: 0, revents: 0 }];
+        let asked = sys::poll(&mut fds, Some(0));
+        if asked.is_ok() && fds.iter().any(|fd| fd.revents & libc::POLLHUP != 0) {
+            self.input = Vec::new();
+            self.output.clear();
+            self.closing = true;
         }
     }
 

@@ -91,6 +91,17 @@ fn garbage_is_named_and_the_next_line_still_counts() {
 }
 
 #[test]
+fn what_a_client_asked_that_gave_up_waiting_is_not_done_later() {
+    assert!(root(), "this test needs root");
+    let mut rig = Rig::new("gave-up");
+    let mut client = rig.connect();
+    client.write_all(b"{\"v\":1,\"id\":1,\"op\":\"disable\",\"secret\":\"s3cret\"}\n").unwrap();
+    drop(client);
+    assert!(rig.turn().is_empty(), "a failure that was reported happened after all");
+    assert!(rig.control.clients.is_empty());
+}
+
+#[test]
 fn a_client_that_sends_no_more_still_gets_every_answer() {
     assert!(root(), "this test needs root");
     let mut rig = Rig::new("half-close");
