@@ -63,8 +63,9 @@ fn a_key_and_a_resize_arrive_once() {
         assert_eq!(times(ours, INT, press), CAUSES);
         assert_eq!(times(ours, WINCH, resize), CAUSES);
     }
-    // Where the command shares init's group, keys come twice (two that come together may count as one).
-    assert!(times(Init::DumbInitChild, INT, press) > CAUSES);
+    // Where the command shares init's group, keys come twice; two that come together count as one, on a busy
+    // machine now and then every time.
+    assert!((0..10).any(|_| times(Init::DumbInitChild, INT, press) > CAUSES));
 }
 
 #[test]
