@@ -9,7 +9,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-use clawker_protocol::control::{ErrorCode, MAX_LINE, MAX_SHORT_LINE, Op, Request, Response, parse_request};
+use clawker_protocol::control::{
+    ErrorCode, MAX_LINE, MAX_SHORT_LINE, Op, Request, Response, holds_secret, parse_request,
+};
 use clawker_protocol::secret;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
@@ -127,7 +129,7 @@ impl Control {
                 client.read(now);
             }
             client.forget_if_gone();
-            if let Some(request) = client.next_request(now) {
+            if let Some(request) = client.next_request(now, secret_sha256) {
                 arrivals.push(client.judge(request, secret_sha256));
             }
             client.expire(now);
@@ -274,7 +276,7 @@ impl Client {
     }
 
     /// Takes the next whole line. A mistake is answered here.
-    fn next_request(&mut self, now: Duration) -> Option<Request> {
+    fn next_request(&mut self, now: Duration, secret_sha256: &str) -> Option<Request> {
         let Some(end) = self.input.iter().position(|byte| *byte == b'\n') else {
             if self.ended && !self.input.is_empty() {
                 self.fail(0, ErrorCode::BadRequest, "the request has no newline at its end");
@@ -286,6 +288,11 @@ impl Client {
             self.input.shrink_to_fit();
         }
         self.deadline = now + if self.input.is_empty() { IDLE_TIME } else { REQUEST_TIME };
+        if line.len() > MAX_SHORT_LINE && !holds_secret(&line, secret_sha256) {
+            // Before it is read as a whole: a long text of a stranger's would take many times its length.
+            self.fail(0, ErrorCode::Forbidden, "a line this long must hold the agent's control secret");
+            return None;
+        }
         match parse_request(&line) {
             Ok(request) if line.len() > MAX_SHORT_LINE && !matches!(request.op, Op::Policy { .. }) => {
                 self.fail(request.id, ErrorCode::TooLong, "the line is too long for this operation");

@@ -214,6 +214,17 @@ impl Response {
     }
 }
 
+/// Whether a line is a request with the secret of this hash. Looks at nothing else and keeps nothing of the rest, so
+/// that it costs no memory, however long the line is.
+pub fn holds_secret(line: &[u8], secret_sha256: &str) -> bool {
+    /// The one field.
+    #[derive(Deserialize)]
+    struct Claim {
+        secret: String,
+    }
+    serde_json::from_slice(line).is_ok_and(|Claim { secret }| crate::secret::matches(&secret, secret_sha256))
+}
+
 /// Reads one request line, naming each mistake. On an error the answer to send comes back.
 ///
 /// # Errors
@@ -290,6 +301,16 @@ mod tests {
         let line = r#"{"v":1,"id":1,"op":"policy","enforcement":{"generation":1,"envoy":"0.0.0.0",
                        "coredns":"127.0.0.1","dns_port":0,"open_dns_port":0}}"#;
         assert_eq!(code(line), ErrorCode::OutOfRange);
+    }
+
+    #[test]
+    fn a_secret_is_found_without_reading_the_rest() {
+        let hash = crate::secret::hash("s3cret");
+        let nested = "[".repeat(100_000);
+        assert!(holds_secret(br#"{"v":1,"pad":[1,2],"secret":"s3cret"}"#, &hash));
+        for line in [r#"{"secret":"other"}"#, r#"{"secret":"s3cret""#, r#"{"secret":1}"#, "{}", &nested] {
+            assert!(!holds_secret(line.as_bytes(), &hash), "{:.40}", line);
+        }
     }
 
     #[test]

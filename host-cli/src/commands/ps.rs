@@ -46,7 +46,8 @@ pub async fn run(ctx: &Context, args: &PsArgs) -> Outcome {
     for record in &records {
         let status = containers.get(&record.id).map_or("gone", String::as_str);
         let running = status == "running";
-        if running || args.all {
+        // A paused one is not gone: it goes on where it stood.
+        if running || status == "paused" || args.all {
             let control = if running { control::quick_status(&ctx.paths, record).ok() } else { None };
             rows.push(row(record, status, control.as_ref()));
         }

@@ -104,7 +104,7 @@ fn program(
     let folder = std::fs::metadata(&loaded.dir)?;
     let (uid, gid) = workspace::identity(folder.uid(), folder.gid());
     if folder.uid() == 0 {
-        let dir = loaded.dir.display();
+        let dir = crate::output::escape(&loaded.dir.to_string_lossy());
         ctx.output
             .note(&format!("{dir} is root's: the agent is uid {uid} and can't change root's files in it"));
     }
