@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::demux::{Demux, Stream};
+use crate::detach::Watcher;
 use crate::docker::raw::{self, Ask, Connection};
 use crate::docker::{DockerError, Engine};
 use crate::exit::{self, Failure, Outcome};
@@ -41,6 +42,7 @@ pub struct Interactive<'a> {
 /// When Docker does not do it.
 pub async fn interactive(engine: &Engine, run: Interactive<'_>) -> Outcome {
     let shape = run.shape;
+    let watcher = if shape.tty && shape.stdin { Some(Watcher::new(&run.detach_keys)?) } else { None };
     let config = ExecConfig {
         attach_stdin: Some(shape.stdin),
         attach_stdout: Some(true),
@@ -54,9 +56,9 @@ pub async fn interactive(engine: &Engine, run: Interactive<'_>) -> Outcome {
         ..ExecConfig::default()
     };
     let (id, connection) = begin(engine, run.container, config, shape.tty).await?;
-    match session::run(engine, &Peer::Exec(id.clone()), connection, shape).await? {
+    match session::run(engine, &Peer::Exec(id.clone(), watcher), connection, shape).await? {
         Ended::Closed => Ok(finish(engine, &id).await?.map_or(exit::OK, exit::of_program)),
-        Ended::Unread => Ok(exit::OK),
+        Ended::Unread | Ended::Detached => Ok(exit::OK),
         Ended::Signal(number) => Ok(exit::of_program(128 + i64::from(number))),
     }
 }

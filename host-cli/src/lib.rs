@@ -12,6 +12,7 @@ pub mod config;
 pub mod context;
 pub mod control;
 pub mod demux;
+pub mod detach;
 pub mod dns;
 pub mod docker;
 pub mod doctor;

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::demux::{Demux, Stream};
+use crate::detach::Watcher;
 use crate::docker::Engine;
 use crate::docker::raw::{Connection, Duplex};
 use crate::exit::Failure;
@@ -21,8 +22,8 @@ const PATIENCE: u32 = 3;
 pub enum Peer {
     /// A container's main program.
     Container(String),
-    /// An exec, by its id.
-    Exec(String),
+    /// An exec, by its id, with the keys that detach from it.
+    Exec(String, Option<Watcher>),
 }
 
 /// How the session goes.
@@ -43,6 +44,8 @@ pub enum Ended {
     Signal(i32),
     /// Nobody reads our output any more.
     Unread,
+    /// The user detached from an exec, which goes on.
+    Detached,
 }
 
 /// Runs the session to its end. The terminal is raw meanwhile where both sides have one.
@@ -66,9 +69,13 @@ pub async fn run(
     if shape.tty {
         resize(engine, peer).await;
     }
+    let watcher = match peer {
+        Peer::Exec(_, watcher) => watcher.clone(),
+        Peer::Container(_) => None,
+    };
     tokio::select! {
         ended = carry_output(reader, early, shape.tty) => ended,
-        () = carry_input(writer, shape.stdin) => Ok(Ended::Closed),
+        ended = carry_input(writer, shape.stdin, watcher) => Ok(ended),
         number = heed(signals, engine, peer, shape.tty) => Ok(Ended::Signal(number)),
     }
 }
@@ -113,11 +120,21 @@ fn write(stream: Stream, bytes: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// Never returns: the program's side decides when it is over, also after our input's end.
-async fn carry_input(mut writer: WriteHalf<Box<dyn Duplex>>, stdin: bool) {
+/// Returns only when the user detaches: else the program's side decides when it is over, also after our input's end.
+async fn carry_input(
+    mut writer: WriteHalf<Box<dyn Duplex>>,
+    stdin: bool,
+    mut watcher: Option<Watcher>,
+) -> Ended {
     if stdin {
         let mut pieces = read_stdin();
-        while let Some(piece) = pieces.recv().await {
+        while let Some(mut piece) = pieces.recv().await {
+            if let Some(watcher) = &mut watcher {
+                match watcher.feed(&piece) {
+                    Some(passed) => piece = passed,
+                    None => return Ended::Detached,
+                }
+            }
             if writer.write_all(&piece).await.is_err() {
                 break;
             }
@@ -126,7 +143,7 @@ async fn carry_input(mut writer: WriteHalf<Box<dyn Duplex>>, stdin: bool) {
         let _ = writer.shutdown().await;
     }
     let _kept_open = writer;
-    std::future::pending::<()>().await;
+    std::future::pending().await
 }
 
 /// Standard input, piece by piece. Reading blocks, so that it has a thread of its own; the thread ends with the
@@ -212,7 +229,7 @@ fn reaction(kind: SignalKind, tty: bool, peer: &Peer, interrupts: u32) -> Reacti
         Reaction::Resize
     } else if !leaves.contains(&kind) {
         Reaction::Forward
-    } else if tty || matches!(peer, Peer::Exec(_)) || interrupts >= PATIENCE {
+    } else if tty || matches!(peer, Peer::Exec(..)) || interrupts >= PATIENCE {
         Reaction::Leave
     } else {
         Reaction::Forward
@@ -251,7 +268,7 @@ async fn resize(engine: &Engine, peer: &Peer) {
             let options = bollard::query_parameters::ResizeContainerTTYOptions { h, w };
             engine.api.resize_container_tty(container, options).await
         }
-        Peer::Exec(id) => {
+        Peer::Exec(id, _) => {
             let options = bollard::exec::ResizeExecOptions { height: rows, width: columns };
             engine.api.resize_exec(id, options).await
         }
@@ -264,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_signal_is_for_the_program_unless_it_has_a_terminal() {
-        let (container, exec) = (Peer::Container("c".into()), Peer::Exec("e".into()));
+        let (container, exec) = (Peer::Container("c".into()), Peer::Exec("e".into(), None));
         let (int, usr1) = (SignalKind::interrupt(), SignalKind::user_defined1());
         for (kind, tty, peer, interrupts, expected) in [
             (int, false, &container, 1, Reaction::Forward),

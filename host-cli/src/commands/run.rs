@@ -181,7 +181,7 @@ pub async fn follow(
         Ended::Signal(number) => {
             Ok(Followed { code: exit::of_program(128 + i64::from(number)), ended: false })
         }
-        Ended::Unread => Ok(Followed { code: exit::OK, ended: false }),
+        Ended::Unread | Ended::Detached => Ok(Followed { code: exit::OK, ended: false }),
         Ended::Closed => {
             let finish = wait.finish(engine);
             tokio::pin!(finish);
