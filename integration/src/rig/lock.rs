@@ -1,36 +1,47 @@
-//! One rig at a time on a machine: a file lock, which the kernel releases with the process that holds it.
+//! One rig at a time on a machine: an abstract socket, whose name the kernel frees with the process that holds it. It
+//! leaves no file behind.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, ErrorKind};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// The name.
+const NAME: &str = "clawker-fakenet";
+/// How often it is tried.
+const STEP: Duration = Duration::from_millis(50);
 
 /// Held for as long as it lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _listener: UnixListener,
 }
 
-/// The file.
+/// The name as it is shown to people.
 pub fn path() -> PathBuf {
-    std::env::temp_dir().join("clawker-fakenet.lock")
+    PathBuf::from(format!("@{NAME}"))
 }
 
 impl Lock {
     /// Takes the lock; says so where it has to wait.
     ///
     /// # Errors
-    /// When the file can't be opened or locked.
+    /// When the socket can't be made at all.
     pub fn take() -> io::Result<Self> {
-        let path = path();
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                eprintln!("Another fake internet runs on this machine; waiting for {}", path.display());
-                file.lock()?;
+        let address = SocketAddr::from_abstract_name(NAME)?;
+        let mut said = false;
+        loop {
+            match UnixListener::bind_addr(&address) {
+                Ok(listener) => return Ok(Self { _listener: listener }),
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error),
             }
-            Err(TryLockError::Error(error)) => return Err(error),
+            if !said {
+                eprintln!("Another fake internet runs on this machine; waiting for its end");
+                said = true;
+            }
+            std::thread::sleep(STEP);
         }
-        Ok(Self { _file: file })
     }
 }
