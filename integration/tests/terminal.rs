@@ -117,10 +117,9 @@ fn a_shell_in_a_terminal_is_a_shell_in_a_terminal() {
     let mut killed = Terminal::open(&world.sandbox.command(&["attach", "dev"]));
     killed.types("echo there\n");
     killed.shows("there");
-    let group = killed.child.id();
-    let clawker = Command::new("pgrep").args(["-P", &group.to_string()]).output().unwrap();
-    let clawker: i32 = String::from_utf8_lossy(&clawker.stdout).trim().parse().unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(clawker), nix::sys::signal::Signal::SIGTERM).unwrap();
+    // setsid became the command: it had no group to lead.
+    let clawker = nix::unistd::Pid::from_raw(i32::try_from(killed.child.id()).unwrap());
+    nix::sys::signal::kill(clawker, nix::sys::signal::Signal::SIGTERM).unwrap();
     killed.code();
     assert!(killed.settings().contains(" icanon"), "{}", killed.settings());
 }
