@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 use clawker_init::fence::{Fence, Opening};
 use clawker_init::netfilter::Netfilter;
+use clawker_init::netlink::{Family, Socket};
+use clawker_init::nft::batch::Batch;
+use clawker_init::nft::rules::{Features, compile};
+use clawker_init::route;
 use clawker_protocol::enforcement::{Enforcement, PortRange, PortRoute, Service};
 
 /// The default policy's shape, with as many services as asked for.
@@ -31,6 +35,30 @@ pub fn enforcement(services: u32) -> Enforcement {
     }
 }
 
+/// Runs in a namespace of its own: compiles the rules, then sends the one transaction and prints the nanoseconds until
+/// the kernel has answered.
+///
+/// # Errors
+/// When the kernel refused.
+pub fn transaction(services: u32) -> Result<(), Box<dyn std::error::Error>> {
+    let interfaces = route::interfaces()?;
+    let ruleset = compile(&enforcement(services), Opening::Closed, &interfaces, Features::ALL);
+    let socket = Socket::open(Family::Netfilter, 0)?;
+    let mut batch = Batch::new();
+    batch.add_ruleset(&ruleset);
+    let finished = batch.finish().ok_or("nothing to send")?;
+    let begin = Instant::now();
+    let nacks = socket.request(finished.bytes(), finished.last())?;
+    let elapsed = begin.elapsed();
+    match nacks.first() {
+        Some(nack) => Err(nack.error().into()),
+        None => {
+            println!("transaction {}", elapsed.as_nanos());
+            Ok(())
+        }
+    }
+}
+
 /// Runs in a namespace of its own: installs once and prints the nanoseconds; then toggles and prints each.
 ///
 /// # Errors
@@ -51,7 +79,8 @@ pub fn inside(services: u32, toggles: u32) -> Result<(), Box<dyn std::error::Err
     Ok(())
 }
 
-/// Runs [`inside`] in a fresh network namespace and collects what it printed under `name`.
+/// Runs [`inside`] (or, by its name, [`transaction`]) in a fresh network namespace and collects what it printed under
+/// `name`.
 ///
 /// # Errors
 /// When it failed.
@@ -65,7 +94,11 @@ pub fn run(name: &str, services: u32, toggles: u32) -> io::Result<Vec<Duration>>
             "sh",
         ])
         .arg(std::env::current_exe()?)
-        .args(["rules", &services.to_string(), &toggles.to_string()])
+        .args([
+            if name == "transaction" { name } else { "rules" },
+            &services.to_string(),
+            &toggles.to_string(),
+        ])
         .output()?;
     if !output.status.success() {
         return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
