@@ -39,16 +39,16 @@ fn resolve(socket: &UdpSocket, address: Ipv4Addr) {
 
 fn repeat(mut stream: TcpStream, port: u16) {
     let mut buffer = [0; 4096];
-    let _ = stream.read(&mut buffer);
-    let greeting = match port {
-        80 => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned(),
-        _ => format!("upstream {port}"),
-    };
-    if stream.write_all(greeting.as_bytes()).is_err() {
-        return;
-    }
+    let mut greeted = false;
     while let Ok(length @ 1..) = stream.read(&mut buffer) {
-        if stream.write_all(&buffer[..length]).is_err() {
+        let answer = match port {
+            // Envoy keeps the connection for the next request, which wants an answer of its own.
+            80 => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
+            _ if greeted => buffer.get(..length).unwrap_or_default().to_vec(),
+            _ => format!("upstream {port}").into_bytes(),
+        };
+        greeted = true;
+        if stream.write_all(&answer).is_err() {
             return;
         }
     }
