@@ -17,10 +17,10 @@ fn zombies(init: Init) -> usize {
     let scratch = Scratch::new();
     let space = Space::start(init, &["perl", "-e", ORPHANS, &scratch.file("log")]);
     scratch.wait_for_line("log", "done");
-    let count = || {
-        let all = children(space.pid1);
-        all.iter().filter(|pid| status(**pid, "State").is_some_and(|state| state.starts_with('Z'))).count()
-    };
+    let is_dead = |pid: &i32| status(*pid, "State").is_some_and(|state| state.starts_with('Z'));
+    let count = || children(space.pid1).iter().filter(|pid| is_dead(pid)).count();
+    // Only the command lives: from here on no more of them can come.
+    wait_until(MOMENT, || children(space.pid1).iter().filter(|pid| !is_dead(pid)).count() <= 1);
     wait_until(MOMENT, || count() == 0);
     count()
 }
