@@ -63,17 +63,7 @@ pub fn interfaces() -> io::Result<Vec<Interface>> {
 /// # Errors
 /// When the kernel did not answer.
 pub fn addresses() -> io::Result<Vec<IpAddr>> {
-    let mut socket = Socket::open(Family::Route, 0)?;
-    socket.dump(
-        RTM_GETADDR,
-        |to| to.raw(&[0; IFADDRMSG]),
-        Vec::new,
-        |found, message| {
-            if message.kind == RTM_NEWADDR {
-                found.extend(address(message.payload));
-            }
-        },
-    )
+    dump_addresses(address)
 }
 
 /// Every IPv4 address of this namespace with its network and the index of its interface.
@@ -81,6 +71,10 @@ pub fn addresses() -> io::Result<Vec<IpAddr>> {
 /// # Errors
 /// When the kernel did not answer.
 pub fn networks() -> io::Result<Vec<(u32, Ipv4Net)>> {
+    dump_addresses(network)
+}
+
+fn dump_addresses<T>(read: fn(&[u8]) -> Option<T>) -> io::Result<Vec<T>> {
     let mut socket = Socket::open(Family::Route, 0)?;
     socket.dump(
         RTM_GETADDR,
@@ -88,7 +82,7 @@ pub fn networks() -> io::Result<Vec<(u32, Ipv4Net)>> {
         Vec::new,
         |found, message| {
             if message.kind == RTM_NEWADDR {
-                found.extend(network(message.payload));
+                found.extend(read(message.payload));
             }
         },
     )
