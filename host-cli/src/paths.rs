@@ -172,6 +172,11 @@ impl Paths {
         self.state.join("coredns")
     }
 
+    /// The certificate authority for TLS inspection and its leaves. Never mounted.
+    pub fn certs_dir(&self) -> PathBuf {
+        self.state.join("certs")
+    }
+
     /// Sockets of the stack.
     pub fn run_dir(&self) -> PathBuf {
         self.state.join("run")
