@@ -9,7 +9,7 @@ use crate::config::Loaded;
 use crate::exit::Failure;
 use crate::lock::StateLock;
 use crate::paths::Paths;
-use crate::policy::{Action, Policy};
+use crate::policy::{self, Action};
 use crate::project::{Accepted, Project, ProjectError};
 
 /// What a file asks for beyond what was accepted.
@@ -57,7 +57,7 @@ pub fn accept(
     // With the rules of commands it must hold together as well.
     let agents: Vec<_> = project.cli.iter().filter_map(|rule| rule.agent.clone()).collect();
     for agent in std::iter::once(None).chain(agents.iter().map(Some)) {
-        project.policy(agent)?;
+        project.policy(&loaded.settings, agent)?;
     }
     Ok(project.save(paths, lock)?)
 }
@@ -67,13 +67,15 @@ fn widening(old: Option<&Accepted>, new: &Accepted) -> Result<Vec<String>, Proje
     let nothing = Accepted::default();
     let old = old.unwrap_or(&nothing);
     let rules = |accepted: &Accepted, action: Action| -> Result<BTreeSet<String>, ProjectError> {
-        let project = Project { accepted: Some(accepted.clone()), ..Project::default() };
-        let policy: Policy = project.policy(None)?;
-        Ok(policy.rules().iter().filter(|rule| rule.action == action).map(ToString::to_string).collect())
+        let parts = accepted.parsed()?.into_iter().flat_map(|rule| rule.parts());
+        Ok(parts.filter(|(of, _)| *of == action).map(|(_, text)| text).collect())
     };
+    let built_in: BTreeSet<String> =
+        policy::built_in().flat_map(|rule| rule.parts()).map(|(_, text)| text).collect();
     let mut lines = Vec::new();
     let (before, after) = (rules(old, Action::Allow)?, rules(new, Action::Allow)?);
-    lines.extend(after.difference(&before).map(|rule| format!("+ {rule}")));
+    let new_allows = after.difference(&before).filter(|rule| !built_in.contains(*rule));
+    lines.extend(new_allows.map(|rule| format!("+ {rule}")));
     let (before, after) = (rules(old, Action::Deny)?, rules(new, Action::Deny)?);
     lines.extend(before.difference(&after).map(|rule| format!("- {rule}")));
     if new.upstream_dns != old.upstream_dns {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use clawker_protocol::names::Name;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::lock::StateLock;
@@ -26,6 +27,9 @@ pub enum AllocError {
     /// 55,536 listeners were.
     #[error("All ports were handed out; stop all agents and remove {0} to begin anew")]
     Ports(std::path::PathBuf),
+    /// 63 private spaces were.
+    #[error("63 different lists of private addresses are in use; write fewer (one list for many names)")]
+    Private,
     /// The file can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -41,6 +45,9 @@ pub struct Alloc {
     listeners: BTreeMap<String, u16>,
     /// CoreDNS's, by policy, or by upstream for an open forwarder.
     dns: BTreeMap<String, u16>,
+    /// Types of service that connections into private space carry, by that space.
+    #[serde(default)]
+    private: BTreeMap<String, u8>,
     /// Where the file is, for errors.
     #[serde(skip)]
     path: std::path::PathBuf,
@@ -95,6 +102,22 @@ impl Alloc {
     ) -> Result<u16, AllocError> {
         let key = format!("{policy} {} {}:{port}", proto.as_str(), name.unwrap_or_default());
         hand_out(&mut self.listeners, key).ok_or_else(|| AllocError::Ports(self.path.clone()))
+    }
+
+    /// The type of service by which Envoy's connections into this space are told apart: a DSCP, whose two lower bits the
+    /// kernel keeps for congestion (RFC 2474). 0 is everybody's.
+    ///
+    /// # Errors
+    /// [`AllocError::Private`].
+    pub fn private(&mut self, nets: &[IpNet]) -> Result<u8, AllocError> {
+        let key = nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        if let Some(tos) = self.private.get(&key) {
+            return Ok(*tos);
+        }
+        let next = u8::try_from(self.private.len() + 1).ok().filter(|number| *number < 64);
+        let tos = next.ok_or(AllocError::Private)? << 2;
+        self.private.insert(key, tos);
+        Ok(tos)
     }
 
     /// CoreDNS's port for a policy.

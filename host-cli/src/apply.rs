@@ -87,7 +87,7 @@ pub async fn apply(
     }
     let mut unreached = None;
     for (record, worked) in records.iter().zip(&worked) {
-        match tell(paths, settings, &project, record, worked, &info)? {
+        match tell(paths, settings, record, worked, &info)? {
             Told::Running => applied.running.push(record.agent.to_string()),
             Told::Stopped => applied.stopped.push(record.agent.to_string()),
             Told::Unreached(error) => {
@@ -108,12 +108,11 @@ enum Told {
 fn tell(
     paths: &Paths,
     settings: &Settings,
-    project: &Project,
     record: &AgentRecord,
     worked: &Worked,
     info: &StackInfo,
 ) -> Result<Told, ApplyError> {
-    let prepared: Prepared = enforcement::prepared(settings, project, worked, info, &record.published)?;
+    let prepared: Prepared = enforcement::prepared(worked, info, &record.published)?;
     agent::write_boot(paths, record, &agent::boot_config(record, settings, &prepared))?;
     let op = Op::Policy { enforcement: Box::new(prepared.enforcement), summary: prepared.summary };
     Ok(match control::call(paths, record, op) {

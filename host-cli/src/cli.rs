@@ -1,6 +1,7 @@
 //! What can be typed: one definition from which parsing, help and completions come. It never does anything.
 
 mod firewall;
+mod rule;
 mod run;
 
 use clap::{Args, Parser, Subcommand};
@@ -9,6 +10,7 @@ pub use firewall::{
     AddArgs, BypassArgs, DownArgs, Firewall, ListArgs, LogArgs, ReloadArgs, RemoveArgs, StatusArgs,
     ToggleArgs, UpArgs, WhyArgs,
 };
+pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
 
 /// The help's width, in columns.

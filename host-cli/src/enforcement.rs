@@ -74,12 +74,13 @@ pub fn work_out(
     agent: Option<&Name>,
 ) -> Result<Worked, EnforcementError> {
     let own = agent.filter(|agent| project.is_apart(agent));
-    let policy = project.policy(own)?;
+    let policy = project.policy(settings, own)?;
     let id = policy_id(&project::id(&project.dir), &project.dir, own);
     let mut alloc = Alloc::load(paths, lock)?;
     let before = alloc.clone();
     let upstream_dns = project.upstream_dns(&settings.firewall.upstream_dns);
-    let owner = Owner { id: &id, project_dir: &project.dir, upstream_dns };
+    let extra_ca_pem = extra_ca(settings, project)?;
+    let owner = Owner { id: &id, project_dir: &project.dir, upstream_dns, extra_ca_pem: &extra_ca_pem };
     let mut plan = Plan::new(owner, &policy, &mut alloc)?;
     if alloc != before {
         alloc.save(lock)?;
@@ -151,16 +152,14 @@ pub async fn prepare_agent(
     let project = Project::load(paths, &loaded.dir)?;
     let worked = work_out(paths, lock, &loaded.settings, &project, Some(agent))?;
     put_into_force(paths, lock, info, std::slice::from_ref(&worked.plan)).await?;
-    prepared(&loaded.settings, &project, &worked, info, published)
+    prepared(&worked, info, published)
 }
 
 /// What an agent's boot config is made of, for a policy that was worked out.
 ///
 /// # Errors
-/// [`EnforcementError::Config`] when a certificate of the user's settings can't be read.
+/// [`EnforcementError`].
 pub fn prepared(
-    settings: &Settings,
-    project: &Project,
     worked: &Worked,
     info: &StackInfo,
     published: &[Published],
@@ -177,20 +176,22 @@ pub fn prepared(
         direct: policy::direct(policy, IpNet::V4(info.subnet)),
         published: published.to_vec(),
     };
-    let mut pem: Vec<String> = project
-        .accepted
-        .iter()
-        .flat_map(|accepted| accepted.extra_ca.iter().map(|ca| ca.pem.clone()))
-        .collect();
-    for path in &settings.security.extra_ca {
-        pem.push(project::certificates(path)?);
-    }
     Ok(Prepared {
         enforcement,
         summary: summary(policy),
-        extra_ca_pem: pem.join("\n"),
+        extra_ca_pem: plan.extra_ca_pem.clone(),
         upstream_dns: plan.upstream_dns.clone(),
     })
+}
+
+/// Roots that the user's settings and the project add.
+fn extra_ca(settings: &Settings, project: &Project) -> Result<String, EnforcementError> {
+    let of_project = project.accepted.iter().flat_map(|accepted| &accepted.extra_ca);
+    let mut pem: Vec<String> = of_project.map(|ca| ca.pem.clone()).collect();
+    for path in &settings.security.extra_ca {
+        pem.push(project::certificates(path)?);
+    }
+    Ok(pem.join("\n"))
 }
 
 fn summary(policy: &Policy) -> Vec<SummaryRule> {

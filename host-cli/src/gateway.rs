@@ -1,6 +1,7 @@
 //! Puts the policies' files where Envoy and CoreDNS read them: checked first, swapped by rename, and confirmed by both.
 //! What one of them does not take is put back as it was.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,10 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 use bollard::query_parameters::KillContainerOptions;
 
+use crate::certs::{self, Authority, CertsError};
 use crate::dns::{self, ask};
 use crate::docker::DockerError;
-use crate::envoy::{self, Kind, admin};
+use crate::envoy::{self, Kind, Secrets, admin};
 use crate::lock::StateLock;
 use crate::paths::Paths;
 use crate::plan::Plan;
@@ -41,6 +43,9 @@ pub enum GatewayError {
     /// Files.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Certificates.
+    #[error(transparent)]
+    Certs(#[from] CertsError),
     /// Docker.
     #[error(transparent)]
     Docker(#[from] DockerError),
@@ -86,13 +91,25 @@ impl Swap {
 /// Writes all files without waiting: for containers that start afterwards.
 ///
 /// # Errors
-/// [`StoreError`].
-pub fn write(paths: &Paths, _lock: &StateLock, plans: &[Plan]) -> Result<(), StoreError> {
+/// [`GatewayError`].
+pub fn write(paths: &Paths, lock: &StateLock, plans: &[Plan]) -> Result<(), GatewayError> {
+    let secrets = secrets(paths, lock, plans)?;
     let mut swap = Swap::default();
     put_dns(&mut swap, paths, plans)?;
-    put_envoy(&mut swap, paths, plans)?;
+    put_envoy(&mut swap, paths, plans, &secrets)?;
     tidy(paths, plans);
     Ok(())
+}
+
+/// The certificates that these policies need.
+fn secrets(paths: &Paths, lock: &StateLock, plans: &[Plan]) -> Result<Secrets, CertsError> {
+    let authority = Authority::load_or_make(paths, lock)?;
+    let mut leaves = BTreeMap::new();
+    for (name, names) in plans.iter().flat_map(envoy::secrets::leaf_names) {
+        let leaf = authority.leaf(paths, lock, &name, &names)?;
+        leaves.insert(name, leaf);
+    }
+    Ok(Secrets { leaves, public_roots: certs::public_roots() })
 }
 
 /// Removes zones and routes of policies that are gone; what can't be removed harms nobody.
@@ -100,10 +117,14 @@ fn tidy(paths: &Paths, plans: &[Plan]) {
     let zones: Vec<String> = plans.iter().map(|plan| dns::zone_file(&plan.id)).collect();
     let listeners = plans.iter().flat_map(|plan| &plan.judged).map(|judged| judged.listener);
     let routes: Vec<String> = listeners.map(envoy::http_routes_file).collect();
+    let secrets: Vec<String> =
+        plans.iter().flat_map(envoy::secrets::names).map(|name| envoy::secrets::file_name(&name)).collect();
     let (coredns, envoy) = (paths.coredns_dir(), paths.envoy_dir());
-    for (folder, prefix, suffix, kept) in
-        [(&coredns, "", ".zone", &zones), (&envoy, "routes/", ".json", &routes)]
-    {
+    for (folder, prefix, suffix, kept) in [
+        (&coredns, "", ".zone", &zones),
+        (&envoy, "routes/", ".json", &routes),
+        (&envoy, "secrets/", ".json", &secrets),
+    ] {
         for entry in fs::read_dir(folder.join(prefix)).into_iter().flatten().flatten() {
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             if name.ends_with(suffix) && !kept.contains(&name) {
@@ -119,12 +140,13 @@ fn tidy(paths: &Paths, plans: &[Plan]) {
 /// [`GatewayError`].
 pub async fn publish(
     paths: &Paths,
-    _lock: &StateLock,
+    lock: &StateLock,
     info: &StackInfo,
     plans: &[Plan],
 ) -> Result<(), GatewayError> {
+    let secrets = secrets(paths, lock, plans)?;
     let mut swap = Swap::default();
-    let outcome = swap_in(&mut swap, paths, info, plans).await;
+    let outcome = swap_in(&mut swap, paths, info, plans, &secrets).await;
     if outcome.is_err() {
         let reloads = swap.done.iter().any(|(path, _)| path.ends_with(dns::COREFILE));
         swap.undo();
@@ -140,6 +162,7 @@ async fn swap_in(
     paths: &Paths,
     info: &StackInfo,
     plans: &[Plan],
+    secrets: &Secrets,
 ) -> Result<(), GatewayError> {
     let run = paths.run_dir();
     // CoreDNS looks for new zones five times a second: it does while Envoy checks. A name that resolves too early only
@@ -147,21 +170,20 @@ async fn swap_in(
     if put_dns(swap, paths, plans)? {
         reload_coredns(&info.docker, paths).await?;
     }
-    if is_new_to_envoy(paths, plans) {
-        check::check(paths, info, plans).await?;
+    if is_new_to_envoy(paths, plans, secrets) {
+        check::check(paths, info, plans, secrets).await?;
     }
     let before = admin::taken(&run).map_err(GatewayError::NoEnvoy)?.refusals();
-    let expected = put_envoy(swap, paths, plans)?;
+    let expected = put_envoy(swap, paths, plans, secrets)?;
     for plan in plans {
         ask::wait_for(info.coredns, plan.dns_port, dns::serial(plan.generation), TIME)?;
     }
     wait_for_envoy(paths, &expected, before)
 }
 
-fn is_new_to_envoy(paths: &Paths, plans: &[Plan]) -> bool {
-    let differs =
-        |(path, file): &(PathBuf, envoy::File)| fs::read(path).ok().as_deref() != Some(file.text.as_bytes());
-    envoy_files(paths, plans).iter().any(|one| differs(&(one.path.clone(), one.file.clone())))
+fn is_new_to_envoy(paths: &Paths, plans: &[Plan], secrets: &Secrets) -> bool {
+    let differs = |one: &EnvoyFile| fs::read(&one.path).ok().as_deref() != Some(one.file.text.as_bytes());
+    envoy_files(paths, plans, secrets).iter().any(differs)
 }
 
 /// One of Envoy's files.
@@ -173,15 +195,20 @@ struct EnvoyFile {
 }
 
 /// In the order in which they are put: what listeners refer to comes first.
-fn envoy_files(paths: &Paths, plans: &[Plan]) -> Vec<EnvoyFile> {
+fn envoy_files(paths: &Paths, plans: &[Plan], secrets: &Secrets) -> Vec<EnvoyFile> {
     let folder = paths.envoy_dir();
-    let resources = envoy::resources(plans);
+    let resources = envoy::resources(plans, secrets);
+    let secrets = resources.secrets.into_iter().map(|(name, secret)| EnvoyFile {
+        path: folder.join(envoy::secrets::file_name(&name)),
+        file: envoy::file(Kind::Secret, vec![secret]),
+        subscription: format!("sds.{name}"),
+    });
     let routes = resources.routes.into_iter().map(|(listener, routes)| EnvoyFile {
         path: folder.join(envoy::http_routes_file(listener)),
         file: envoy::file(Kind::Routes, vec![routes]),
         subscription: format!("rds.{}", envoy::routes_name(listener)),
     });
-    let mut files: Vec<EnvoyFile> = routes.collect();
+    let mut files: Vec<EnvoyFile> = secrets.chain(routes).collect();
     for (kind, name, resources, subscription) in [
         (Kind::Cluster, envoy::CLUSTERS, resources.clusters, "cluster_manager.cds"),
         (Kind::Listener, envoy::LISTENERS, resources.listeners, "listener_manager.lds"),
@@ -193,9 +220,14 @@ fn envoy_files(paths: &Paths, plans: &[Plan]) -> Vec<EnvoyFile> {
 }
 
 /// Puts Envoy's files; the versions to wait for, by their names in the statistics.
-fn put_envoy(swap: &mut Swap, paths: &Paths, plans: &[Plan]) -> Result<Vec<(String, String)>, StoreError> {
+fn put_envoy(
+    swap: &mut Swap,
+    paths: &Paths,
+    plans: &[Plan],
+    secrets: &Secrets,
+) -> Result<Vec<(String, String)>, StoreError> {
     let mut expected = Vec::new();
-    for one in envoy_files(paths, plans) {
+    for one in envoy_files(paths, plans, secrets) {
         swap.put(one.path, &one.file.text)?;
         expected.push((one.subscription, one.file.version));
     }
@@ -239,6 +271,7 @@ fn wait_for_envoy(paths: &Paths, expected: &[(String, String)], refusals: u64) -
 /// [`StoreError`].
 pub fn make_folders(paths: &Paths) -> Result<(), StoreError> {
     let folders = [paths.coredns_dir(), paths.run_dir()].into_iter();
-    let of_envoy = ["clusters", "listeners", "routes", "check"].map(|name| paths.envoy_dir().join(name));
+    let of_envoy =
+        ["clusters", "listeners", "routes", "secrets", "check"].map(|name| paths.envoy_dir().join(name));
     folders.chain(of_envoy).try_for_each(|folder: PathBuf| store::make_folder(Path::new(&folder)))
 }

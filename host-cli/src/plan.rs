@@ -8,7 +8,11 @@ use clawker_protocol::enforcement::{PortRange, PortRoute, Service};
 use serde::{Deserialize, Serialize};
 
 use crate::alloc::{Alloc, AllocError};
-use crate::policy::{Action, Dst, Policy, Proto, covering};
+use crate::policy::{Action, Decision, Policy, Proto, covering};
+
+mod door;
+
+pub use door::{Dial, Door, Private};
 
 /// A policy worked out. Kept in state, so that Envoy's files can be made of all of them at any time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +26,9 @@ pub struct Plan {
     pub project_dir: std::path::PathBuf,
     /// Resolvers for listed names.
     pub upstream_dns: Vec<Ipv4Addr>,
+    /// Roots that Envoy trusts besides the public ones, as PEM.
+    #[serde(default)]
+    pub extra_ca_pem: String,
     /// CoreDNS's port.
     pub dns_port: u16,
     /// CoreDNS's port of the open forwarder.
@@ -59,9 +66,9 @@ pub struct Judged {
     /// Envoy's port.
     pub listener: u16,
     /// Exact names.
-    pub exact: BTreeMap<String, Action>,
+    pub exact: BTreeMap<String, Door>,
     /// Names with all below them, the closest first.
-    pub below: Vec<(String, Action)>,
+    pub below: Vec<(String, Door)>,
 }
 
 /// A listener for one name's port.
@@ -76,6 +83,9 @@ pub struct Stream {
     pub port: u16,
     /// Envoy's port.
     pub listener: u16,
+    /// How it is dialled.
+    #[serde(default, skip_serializing_if = "Dial::is_plain")]
+    pub dial: Dial,
 }
 
 /// Whose plan, and through which resolvers.
@@ -87,6 +97,8 @@ pub struct Owner<'a> {
     pub project_dir: &'a std::path::Path,
     /// Resolvers for listed names.
     pub upstream_dns: &'a [Ipv4Addr],
+    /// Roots that Envoy trusts besides the public ones, as PEM.
+    pub extra_ca_pem: &'a str,
 }
 
 impl Plan {
@@ -100,6 +112,7 @@ impl Plan {
             generation: 0,
             project_dir: owner.project_dir.to_owned(),
             upstream_dns: owner.upstream_dns.to_vec(),
+            extra_ca_pem: owner.extra_ca_pem.to_owned(),
             dns_port: alloc.dns(owner.id)?,
             open_dns_port: alloc.open_dns(owner.upstream_dns)?,
             zone: Vec::new(),
@@ -118,20 +131,21 @@ impl Plan {
         for (proto, port) in policy.doors() {
             let names = policy.names(proto, port);
             if !proto.carries_its_name() {
-                for (dst, _) in names.into_iter().filter(|(_, action)| *action == Action::Allow) {
-                    let name = dst.to_string();
-                    let listener = alloc.listener(&self.id, proto, Some(&name), port)?;
-                    self.streams.push(Stream { proto, name, port, listener });
+                for (name, decision) in names.into_iter().filter(|(_, one)| one.action == Action::Allow) {
+                    let listener = alloc.listener(&self.id, proto, Some(name), port)?;
+                    let dial = Dial { private: door::private(&decision.private, alloc)?, name: None };
+                    self.streams.push(Stream { proto, name: name.to_owned(), port, listener, dial });
                 }
                 continue;
             }
             let listener = alloc.listener(&self.id, proto, None, port)?;
             let mut judged = Judged { proto, port, listener, exact: BTreeMap::new(), below: Vec::new() };
-            for (dst, action) in names {
-                match dst {
-                    Dst::Name(name) => drop(judged.exact.insert(name.clone(), action)),
-                    Dst::Below(name) => judged.below.push((name.clone(), action)),
-                    Dst::Net(_) => {}
+            for (text, decision) in names {
+                let below = text.strip_prefix('.');
+                let door = Door::of(decision, below, alloc)?;
+                match below {
+                    None => drop(judged.exact.insert(text.to_owned(), door)),
+                    Some(name) => judged.below.push((name.to_owned(), door)),
                 }
             }
             judged.below.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then(a.cmp(b)));
@@ -164,8 +178,9 @@ impl Plan {
             for judged in &self.judged {
                 let decided = policy.decide_dst(dst, judged.proto, judged.port);
                 // A protocol that the name itself is listed with goes before one that a wildcard lends it.
-                if let Some(rule) = decided.filter(|rule| rule.action == Action::Allow)
-                    && (rule.dst == *dst || !ports.contains_key(&judged.port))
+                let own = |decision: &Decision| policy.rule_of(decision).is_some_and(|rule| rule.dst == *dst);
+                if let Some(decision) = decided.filter(|one| one.action == Action::Allow)
+                    && (own(decision) || !ports.contains_key(&judged.port))
                 {
                     ports.insert(judged.port, judged.listener);
                 }

@@ -8,10 +8,10 @@ use clawker_protocol::names::Name;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::{ConfigError, FILE, Loaded, RawRule};
+use crate::config::{ConfigError, FILE, Loaded, RawRule, SETTINGS, Settings, Telemetry};
 use crate::lock::StateLock;
 use crate::paths::Paths;
-use crate::policy::{Layer, Policy, PolicyError, Rule, RuleError};
+use crate::policy::{Action, Layer, Policy, PolicyError, Proto, Rule, RuleError};
 use crate::store::{self, StoreError};
 
 /// Why a project's rules can't be used.
@@ -55,6 +55,12 @@ pub struct Accepted {
     pub upstream_dns: Vec<Ipv4Addr>,
     /// Certificates.
     pub extra_ca: Vec<Ca>,
+    /// Third parties' telemetry.
+    #[serde(default, skip_serializing_if = "Telemetry::is_none")]
+    pub telemetry: Telemetry,
+    /// TLS to every name of the file is inspected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inspect: bool,
 }
 
 /// A rule of a file.
@@ -128,11 +134,11 @@ impl Project {
     ///
     /// # Errors
     /// [`ProjectError`].
-    pub fn policy(&self, agent: Option<&Name>) -> Result<Policy, ProjectError> {
-        let mut rules = match &self.accepted {
-            Some(accepted) => accepted.parsed()?,
-            None => Vec::new(),
-        };
+    pub fn policy(&self, settings: &Settings, agent: Option<&Name>) -> Result<Policy, ProjectError> {
+        let mut rules = of_user(settings)?;
+        if let Some(accepted) = &self.accepted {
+            rules.extend(accepted.parsed()?);
+        }
         for one in &self.cli {
             let layer = match &one.agent {
                 None => Layer::Cli,
@@ -163,7 +169,7 @@ impl Accepted {
         let file = loaded.file.clone().unwrap_or_else(|| loaded.dir.join(FILE));
         let firewall = &loaded.config.security.firewall;
         let names = firewall.add_domains.iter().map(|name| {
-            let rule = RawRule { dst: name.value.clone(), proto: None, port: None, action: None };
+            let rule = RawRule { dst: name.value.clone(), ..RawRule::default() };
             (rule, name.referenced, "add_domains")
         });
         let written = firewall.rules.iter().map(|rule| (rule.value.clone(), rule.referenced, "rules"));
@@ -182,14 +188,47 @@ impl Accepted {
         for path in &loaded.config.security.extra_ca {
             extra_ca.push(Ca { path: path.clone(), pem: certificates(&loaded.dir.join(path))? });
         }
-        let accepted = Self { rules, upstream_dns: firewall.upstream_dns.clone(), extra_ca };
+        let accepted = Self {
+            rules,
+            upstream_dns: firewall.upstream_dns.clone(),
+            extra_ca,
+            telemetry: firewall.telemetry,
+            inspect: firewall.inspect,
+        };
         Policy::new(accepted.parsed()?)?;
         Ok(accepted)
     }
 
-    fn parsed(&self) -> Result<Vec<Rule>, RuleError> {
-        self.rules.iter().map(|one| Rule::parse(&one.rule, Layer::Project, one.place.as_str())).collect()
+    /// Its rules, those that its switches stand for among them.
+    pub(crate) fn parsed(&self) -> Result<Vec<Rule>, RuleError> {
+        let mut rules = Vec::new();
+        for one in &self.rules {
+            let mut rule = Rule::parse(&one.rule, Layer::Project, one.place.as_str())?;
+            let opens_tls = rule.dst.is_name() && rule.proto == Proto::Tls && rule.action == Action::Allow;
+            rule.inspect |= self.inspect && opens_tls;
+            rules.push(rule);
+        }
+        let place = format!("{FILE}: telemetry");
+        rules.extend(
+            self.telemetry.names().iter().filter_map(|name| Rule::of_name(name, Layer::Telemetry, &place)),
+        );
+        Ok(rules)
     }
+}
+
+/// The rules of the user's settings.
+///
+/// # Errors
+/// [`ProjectError::Config`] with the place.
+pub fn of_user(settings: &Settings) -> Result<Vec<Rule>, ProjectError> {
+    let parsed = settings.firewall.rules.iter().map(|one| {
+        let at = one.referenced;
+        let place = format!("{SETTINGS}:{}", at.line());
+        Rule::parse(&one.value, Layer::User, place).map_err(|error| {
+            ConfigError::at(Path::new(SETTINGS), at.line(), at.column(), format!("rules: {error}")).into()
+        })
+    });
+    parsed.collect()
 }
 
 /// The certificates of a PEM file.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::OneAgent;
+use super::rule::{ActionArg, RuleArgs};
 
 /// `clawker firewall …`
 #[derive(Debug, Subcommand)]
@@ -60,41 +61,39 @@ Examples:
   clawker firewall add example.com                       TLS on 443
   clawker firewall add .example.com                      it and every name below it
   clawker firewall add example.com --proto ssh           port 22
-  clawker firewall add 10.1.2.0/24 --proto tcp --port 5432";
+  clawker firewall add 10.1.2.0/24 --proto tcp --port 5432
+  clawker firewall add api.example.com --path /repos/    only what lies below /repos/
+  clawker firewall add git.example.com --path '~.*/git-receive-pack' --action deny
+                                                         all but pushing to it
+  clawker firewall add git.corp.example --private 10.1.0.0/16";
 
 /// `clawker firewall add`
 #[derive(Debug, Args)]
 #[command(after_help = ADD_EXAMPLES)]
 pub struct AddArgs {
-    /// Name, .name (it and all below), address or range
-    #[arg(value_name = "DESTINATION")]
-    pub destination: String,
-    /// tls, http, ssh or tcp
-    #[arg(long, value_name = "PROTO", default_value = "tls")]
-    pub proto: String,
-    /// Port, or a range like 9000-9100 [default: by protocol]
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<String>,
-    /// Only for this agent
-    #[arg(long, value_name = "NAME")]
-    pub agent: Option<String>,
+    /// The rule.
+    #[command(flatten)]
+    pub rule: RuleArgs,
+    /// What it does
+    #[arg(long, value_enum, default_value = "allow")]
+    pub action: ActionArg,
+    /// Open TLS to log every request, also without --path
+    #[arg(long)]
+    pub inspect: bool,
+    /// Private addresses that the name may resolve to, like 10.1.2.0/24; may be given again
+    #[arg(long, value_name = "CIDR")]
+    pub private: Vec<String>,
+    /// apex: whichever name below .name is asked for, name is what is resolved
+    #[arg(long, value_name = "HOW")]
+    pub resolve_as: Option<String>,
 }
 
 /// `clawker firewall remove`
 #[derive(Debug, Args)]
 pub struct RemoveArgs {
-    /// As it was added
-    #[arg(value_name = "DESTINATION")]
-    pub destination: String,
-    /// As it was added
-    #[arg(long, value_name = "PROTO", default_value = "tls")]
-    pub proto: String,
-    /// As it was added
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<String>,
-    /// As it was added
-    #[arg(long, value_name = "NAME")]
-    pub agent: Option<String>,
+    /// As it was added; with --path only those paths.
+    #[command(flatten)]
+    pub rule: RuleArgs,
 }
 
 /// `clawker firewall reload`
@@ -157,6 +156,7 @@ const WHY_EXAMPLES: &str = "\
 Examples:
   clawker firewall why example.com
   clawker firewall why https://example.com/page
+  clawker firewall why https://api.example.com/repos/x --method POST
   clawker firewall why git.example.com:22 --agent dev
 
 The exit code is 0 where it would be let through, else 1.";
@@ -165,9 +165,12 @@ The exit code is 0 where it would be let through, else 1.";
 #[derive(Debug, Args)]
 #[command(after_help = WHY_EXAMPLES)]
 pub struct WhyArgs {
-    /// HOST, HOST:PORT or an address as a browser shows it
+    /// HOST[:PORT][/PATH], or an address as a browser shows it
     #[arg(value_name = "DESTINATION")]
     pub destination: String,
+    /// The request's method
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
     /// With the rules of this agent
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,

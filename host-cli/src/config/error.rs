@@ -6,15 +6,10 @@ use std::path::{Path, PathBuf};
 use clawker_protocol::names::InvalidName;
 
 /// Keys that say what will be enforced one day and is not yet: named as such, and never ignored.
-const NOT_YET: [&str; 8] = [
-    "path_rules",
-    "path_default",
-    "inspect",
-    "private",
-    "for",
-    "methods",
-    "telemetry",
-    "insecure_skip_tls_verify",
+const NEVER: [(&str, &str); 3] = [
+    ("for", "a timed rule is made by a command: clawker firewall add HOST --for 10m"),
+    ("methods", "methods stand in path_rules, beside their path"),
+    ("insecure_skip_tls_verify", "certificates are always verified; security.extra_ca adds a root"),
 ];
 
 /// Why a configuration is not used. What was in force before still is.
@@ -100,8 +95,8 @@ fn plain(message: &str) -> String {
 fn explain(message: &str) -> String {
     let Some(rest) = message.strip_prefix("unknown field `") else { return plain(message) };
     let Some((key, rest)) = rest.split_once('`') else { return first_line(message) };
-    if NOT_YET.contains(&key) {
-        return format!("{key}: this version does not enforce it; remove it (it is never ignored)");
+    if let Some((_, why)) = NEVER.iter().find(|(never, _)| *never == key) {
+        return format!("{key}: {why}");
     }
     let expected = rest.rsplit_once("expected ").map_or("", |(_, list)| list);
     let names: Vec<&str> = expected

@@ -12,7 +12,7 @@ use clawker_protocol::names::Name;
 use serde::de::DeserializeOwned;
 
 pub use error::ConfigError;
-pub use project::{Agent, Build, Firewall, Port, ProjectConfig, RawRule, Security};
+pub use project::{Agent, Build, Firewall, Port, ProjectConfig, RawPathRule, RawRule, Security, Telemetry};
 pub use settings::{DockerSettings, FirewallSettings, Settings};
 
 use crate::paths::Paths;

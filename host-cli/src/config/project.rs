@@ -61,13 +61,35 @@ pub struct Firewall {
     pub add_domains: Vec<Spanned<String>>,
     /// Everything else.
     pub rules: Vec<Spanned<RawRule>>,
+    /// Whether third parties' telemetry is open: `third-party`, or `none`, the default.
+    pub telemetry: Telemetry,
+    /// Inspect TLS to every name of this file.
+    pub inspect: bool,
     /// Resolvers for listed names, and for everything while the firewall is off.
     #[serde(deserialize_with = "super::settings::resolvers")]
     pub upstream_dns: Vec<Ipv4Addr>,
 }
 
+/// `telemetry:`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Telemetry {
+    /// Only what goes to the API's own host.
+    #[default]
+    None,
+    /// Ingest hosts that take anyone's keys, too.
+    ThirdParty,
+}
+
+impl Telemetry {
+    /// Whether it is the default.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
 /// A rule as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawRule {
     /// Name, `.name`, address or range.
@@ -78,6 +100,35 @@ pub struct RawRule {
     /// A port, or a range as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<Port>,
+    /// `allow` or `deny`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// What holds for which paths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_rules: Option<Vec<RawPathRule>>,
+    /// What holds for every other path: `allow` or `deny`, the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_default: Option<String>,
+    /// Open TLS to look at every request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inspect: bool,
+    /// Private addresses that this name may resolve to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private: Vec<String>,
+    /// `apex`: whichever name below is asked for, the wildcard's own is dialled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolve_as: Option<String>,
+}
+
+/// A path rule as it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPathRule {
+    /// A prefix, or `~` and a pattern.
+    pub path: String,
+    /// Only for these methods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
     /// `allow` or `deny`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,

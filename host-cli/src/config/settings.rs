@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use clawker_protocol::duration;
 use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
+
+use super::RawRule;
 
 /// Cloudflare's resolvers that filter malware: what a container asks while its firewall is off.
 pub const UPSTREAM_DNS: [Ipv4Addr; 2] = [Ipv4Addr::new(1, 1, 1, 2), Ipv4Addr::new(1, 0, 0, 2)];
@@ -37,6 +40,8 @@ pub struct FirewallSettings {
     /// Resolvers for listed names, and for everything while the firewall is off. Never empty.
     #[serde(deserialize_with = "some_resolvers")]
     pub upstream_dns: Vec<Ipv4Addr>,
+    /// Rules for every project. Denies here are final: no project can open what they close.
+    pub rules: Vec<Spanned<RawRule>>,
     /// Envoy's image, in place of the built-in choice.
     pub envoy_image: Option<String>,
     /// CoreDNS's image, likewise.
@@ -50,6 +55,7 @@ impl Default for FirewallSettings {
             bypass_default: Duration::from_secs(30),
             bypass_max: Duration::from_secs(3_600),
             upstream_dns: UPSTREAM_DNS.to_vec(),
+            rules: Vec::new(),
             envoy_image: None,
             coredns_image: None,
         }

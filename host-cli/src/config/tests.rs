@@ -30,8 +30,8 @@ fn mistakes_name_file_line_key_and_the_way_out() {
             "/p/.clawker.yaml:5:9: unknown key prto: did you mean proto?",
         ),
         (
-            "security:\n  firewall:\n    rules:\n      - {dst: a.b, path_rules: []}\n",
-            "path_rules: this version does not enforce it; remove it",
+            "security:\n  firewall:\n    rules:\n      - {dst: a.b, for: 10m}\n",
+            "for: a timed rule is made by a command",
         ),
         ("project: a\nproject: b\n", "/p/.clawker.yaml:2:1: duplicate mapping key: project"),
         ("security:\n  firewall:\n    rules:\n      - {dst: a.b, port: 99999}\n", "number from 1 to 65535"),

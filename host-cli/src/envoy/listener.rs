@@ -37,6 +37,7 @@ fn access_log(plan: &Plan, proto: &str, port: u16, name: Option<&str>) -> Value 
         "upstream": "%UPSTREAM_HOST%",
         "flags": "%RESPONSE_FLAGS%",
         "failure": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+        "client_failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
         "sent": "%BYTES_RECEIVED%",
         "received": "%BYTES_SENT%",
         "millis": "%DURATION%",
@@ -58,30 +59,37 @@ pub fn logged(fields: Value) -> Value {
 pub fn stream(plan: &Plan, stream: &Stream) -> Value {
     let proto = stream.proto.as_str();
     let mut listener = frame(plan, proto, stream.port, stream.listener, Some(&stream.name));
-    let text = |key: &str, value: String| {
-        json!({
-            "object_key": key,
-            "format_string": {"text_format_source": {"inline_string": value}},
-        })
-    };
     listener["filter_chains"] = json!([{
         "name": "allow",
         "filters": [
-            {
-                "name": "envoy.filters.network.set_filter_state",
-                "typed_config": typed(
-                    "envoy.extensions.filters.network.set_filter_state.v3.Config",
-                    json!({"on_new_connection": [
-                        text("envoy.upstream.dynamic_host", stream.name.clone()),
-                        text("envoy.upstream.dynamic_port", stream.port.to_string()),
-                    ]}),
-                ),
-            },
+            dial_instead(&stream.name, stream.port),
             dial(plan, stream.port),
-            proxy(&cluster::name(plan), stream.listener),
+            proxy(&cluster::name(plan, &stream.dial), stream.listener),
         ],
     }]);
     listener
+}
+
+/// Chooses the name that is resolved, whatever the connection says of itself.
+pub fn dial_instead(name: &str, port: u16) -> Value {
+    json!({
+        "name": "envoy.filters.network.set_filter_state",
+        "typed_config": typed(
+            "envoy.extensions.filters.network.set_filter_state.v3.Config",
+            json!({"on_new_connection": [
+                filter_state("envoy.upstream.dynamic_host", name.to_owned()),
+                filter_state("envoy.upstream.dynamic_port", port.to_string()),
+            ]}),
+        ),
+    })
+}
+
+/// A text for later filters.
+pub fn filter_state(key: &str, value: String) -> Value {
+    json!({
+        "object_key": key,
+        "format_string": {"text_format_source": {"inline_string": value}},
+    })
 }
 
 /// Resolves the name and dials its address at this port.

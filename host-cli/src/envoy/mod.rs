@@ -5,15 +5,21 @@ pub mod admin;
 mod bootstrap;
 mod cluster;
 mod http;
+mod judge;
 mod listener;
+mod routes;
+pub mod secrets;
 mod tls;
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use bootstrap::bootstrap;
+pub use secrets::{Secrets, Source};
 
-use crate::plan::Plan;
+use crate::plan::{Judged, Plan};
 use crate::policy::Proto;
 
 /// Where the files are in the container.
@@ -43,46 +49,50 @@ pub struct Resources {
     pub listeners: Vec<Value>,
     /// Route tables, with the listener port that each belongs to.
     pub routes: Vec<(u16, Value)>,
+    /// Certificates, by name.
+    pub secrets: BTreeMap<String, Value>,
 }
 
 /// All that Envoy needs for these policies.
-pub fn resources(plans: &[Plan]) -> Resources {
+pub fn resources(plans: &[Plan], secrets: &Secrets) -> Resources {
     let mut clusters = vec![cluster::nowhere()];
     let mut listeners = Vec::new();
     let mut routes = Vec::new();
     for plan in plans {
-        clusters.push(cluster::forward(plan));
+        clusters.extend(cluster::all(plan, Source::Files));
         for judged in &plan.judged {
-            if judged.proto == Proto::Http {
-                listeners.push(http::listener(plan, judged, http::from_file(judged.listener)));
-                routes.push((judged.listener, http::routes(plan, judged)));
-            } else {
-                listeners.push(tls::listener(plan, judged));
-            }
+            listeners.push(judging(plan, judged, http::from_file(judged.listener), Source::Files));
+            routes.push((judged.listener, routes::table(plan, judged)));
         }
         listeners.extend(plan.streams.iter().map(|stream| listener::stream(plan, stream)));
     }
-    Resources { clusters, listeners, routes }
+    Resources { clusters, listeners, routes, secrets: secrets::all(plans, secrets) }
+}
+
+fn judging(plan: &Plan, judged: &Judged, routes: (&str, Value), secrets: Source<'_>) -> Value {
+    match judged.proto {
+        Proto::Http => http::listener(plan, judged, routes),
+        _ => tls::listener(plan, judged, routes, secrets),
+    }
 }
 
 /// All in one file, for `--mode validate`: Envoy does not look into files that a bootstrap points to.
-pub fn inlined(plans: &[Plan]) -> Value {
+pub fn inlined(plans: &[Plan], secrets: &Secrets) -> Value {
     let mut whole = bootstrap();
-    let mut resources = resources(plans);
-    let judged = plans.iter().flat_map(|plan| plan.judged.iter().map(move |judged| (plan, judged)));
-    for (plan, judged) in judged.filter(|(_, judged)| judged.proto == Proto::Http) {
-        let inline = http::listener(plan, judged, http::inline(plan, judged));
-        resources.listeners.retain(|other| other["name"] != inline["name"]);
-        resources.listeners.push(inline);
+    let source = Source::Inline(secrets);
+    let mut clusters = vec![cluster::nowhere()];
+    let mut listeners = Vec::new();
+    for plan in plans {
+        clusters.extend(cluster::all(plan, source));
+        let judged = plan.judged.iter();
+        listeners.extend(judged.map(|one| judging(plan, one, http::inline(plan, one), source)));
+        listeners.extend(plan.streams.iter().map(|stream| listener::stream(plan, stream)));
     }
     if let Some(whole) = whole.as_object_mut() {
         whole.remove("dynamic_resources");
         // Checked beside the running one: it must not take its socket.
         whole.remove("admin");
-        whole.insert(
-            "static_resources".to_owned(),
-            json!({"clusters": resources.clusters, "listeners": resources.listeners}),
-        );
+        whole.insert("static_resources".to_owned(), json!({"clusters": clusters, "listeners": listeners}));
     }
     whole
 }
@@ -122,6 +132,8 @@ pub enum Kind {
     Listener,
     /// RDS.
     Routes,
+    /// SDS.
+    Secret,
 }
 
 impl Kind {
@@ -130,6 +142,7 @@ impl Kind {
             Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Routes => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::Secret => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
         }
     }
 }

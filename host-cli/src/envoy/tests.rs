@@ -14,7 +14,7 @@ const RULES: [&str; 6] = [
 
 #[test]
 fn the_configuration_is_as_written_down() {
-    let resources = resources(&[plan(&RULES)]);
+    let resources = resources(&[plan(&RULES)], &Secrets::default());
     let routes: Vec<&Value> = resources.routes.iter().map(|(_, routes)| routes).collect();
     for (name, actual) in [
         ("envoy-bootstrap.json", bootstrap()),
@@ -30,7 +30,7 @@ fn the_configuration_is_as_written_down() {
 #[test]
 fn a_rule_change_touches_no_chain() {
     let chains = |rules: &[&str]| {
-        let listeners = resources(&[plan(rules)]).listeners;
+        let listeners = resources(&[plan(rules)], &Secrets::default()).listeners;
         let of_443 = listeners
             .into_iter()
             .find(|one| one["name"].as_str().is_some_and(|name| name.starts_with("tls")));

@@ -1,61 +1,110 @@
-//! The listener that judges TLS by its SNI and passes it on unopened. Its two chains never change; what changes is the
-//! matcher that chooses between them, so that no rule change drains a connection.
+//! The listener that judges TLS by its SNI. What is to be looked into is opened; the rest is passed on as it came. Its
+//! chains change only with the kinds of dialling that rules ask for; what changes with the names is the matcher that
+//! chooses between them, so that no such change drains a connection.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{NOWHERE, cluster, listener, typed};
-use crate::plan::{Judged, Plan};
+use super::secrets::{self, Source};
+use super::{NOWHERE, cluster, http, listener, typed};
+use crate::plan::{Dial, Door, Judged, Plan};
 use crate::policy::Action;
 
-/// The chains' names; the access log's verdict.
+/// The chains' names; the access log's verdict. A kind of dialling stands behind the first.
 const PASS: &str = "allow";
 const DENY: &str = "deny";
+const INSPECT: &str = "inspect";
 
-/// The listener.
-pub fn listener(plan: &Plan, judged: &Judged) -> Value {
+/// The listener, with its routes and secrets from these sources.
+pub fn listener(plan: &Plan, judged: &Judged, routes: (&str, Value), secrets: Source<'_>) -> Value {
     let mut listener = listener::frame(plan, "tls", judged.port, judged.listener, None);
     listener["listener_filters"] = json!([{
         "name": "envoy.filters.listener.tls_inspector",
         "typed_config": typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", json!({})),
     }]);
     listener["filter_chain_matcher"] = matcher(judged);
-    listener["filter_chains"] = json!([
-        {
-            "name": PASS,
-            "filters": [
-                listener::dial(plan, judged.port),
-                listener::proxy(&cluster::name(plan), judged.listener),
-            ],
+    let mut chains: Vec<Value> =
+        passes(judged).into_iter().map(|(name, dial)| pass(plan, judged, &name, &dial)).collect();
+    chains.push(json!({
+        "name": INSPECT,
+        "transport_socket": {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": typed(
+                "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                json!({"common_tls_context": tls(plan, secrets)}),
+            ),
         },
-        {"name": DENY, "filters": [listener::proxy(NOWHERE, judged.listener)]},
-    ]);
+        "transport_socket_connect_timeout": "10s",
+        "filters": [http::manager(plan, judged, routes)],
+    }));
+    chains.push(json!({"name": DENY, "filters": [listener::proxy(NOWHERE, judged.listener)]}));
+    listener["filter_chains"] = json!(chains);
     listener
+}
+
+fn tls(plan: &Plan, secrets: Source<'_>) -> Value {
+    let mut context = secrets::certificates(plan, secrets);
+    context["alpn_protocols"] = json!(["h2", "http/1.1"]);
+    context["tls_params"] = json!({"tls_minimum_protocol_version": "TLSv1_2"});
+    context
+}
+
+/// The kinds of dialling, by their chains' names. The plain one is always there.
+fn passes(judged: &Judged) -> BTreeMap<String, Dial> {
+    let below = judged.below.iter().map(|(_, door)| door);
+    let doors = judged.exact.values().chain(below);
+    let passed = doors.filter(|door| door.action == Action::Allow && !door.inspect);
+    let mut passes: BTreeMap<String, Dial> = passed.map(|door| (chain_of(door), door.dial.clone())).collect();
+    passes.insert(PASS.to_owned(), Dial::default());
+    passes
+}
+
+fn pass(plan: &Plan, judged: &Judged, name: &str, dial: &Dial) -> Value {
+    let instead = dial.name.iter().map(|name| listener::dial_instead(name, judged.port));
+    let onwards =
+        [listener::dial(plan, judged.port), listener::proxy(&cluster::name(plan, dial), judged.listener)];
+    let filters: Vec<Value> = instead.chain(onwards).collect();
+    json!({"name": name, "filters": filters})
+}
+
+/// The chain that a name is led to.
+fn chain_of(door: &Door) -> String {
+    match door {
+        Door { action: Action::Deny, .. } => DENY.to_owned(),
+        Door { inspect: true, .. } => INSPECT.to_owned(),
+        Door { dial, .. } => {
+            let space = dial.private.as_ref().map(|private| format!(" private {}", private.tos));
+            let name = dial.name.as_ref().map(|name| format!(" as {name}"));
+            format!("{PASS}{}{}", space.unwrap_or_default(), name.unwrap_or_default())
+        }
+    }
 }
 
 /// Exact names first, then wildcards from the closest on, then no.
 fn matcher(judged: &Judged) -> Value {
     let mut exact: Map<String, Value> =
-        judged.exact.iter().map(|(name, action)| (name.clone(), choose(*action))).collect();
-    for (name, action) in &judged.below {
-        exact.entry(name.clone()).or_insert_with(|| choose(*action));
+        judged.exact.iter().map(|(name, door)| (name.clone(), choose(&chain_of(door)))).collect();
+    for (name, door) in &judged.below {
+        exact.entry(name.clone()).or_insert_with(|| choose(&chain_of(door)));
     }
     let below: Vec<Value> = judged
         .below
         .iter()
-        .map(|(name, action)| {
+        .map(|(name, door)| {
             json!({
                 "predicate": {"single_predicate": {
                     "input": server_name(),
                     "value_match": {"suffix": format!(".{name}")},
                 }},
-                "on_match": choose(*action),
+                "on_match": choose(&chain_of(door)),
             })
         })
         .collect();
     let otherwise = if below.is_empty() {
-        choose(Action::Deny)
+        choose(DENY)
     } else {
-        json!({"matcher": {"matcher_list": {"matchers": below}, "on_no_match": choose(Action::Deny)}})
+        json!({"matcher": {"matcher_list": {"matchers": below}, "on_no_match": choose(DENY)}})
     };
     if exact.is_empty() {
         return json!({"on_no_match": otherwise});
@@ -73,10 +122,6 @@ fn server_name() -> Value {
     })
 }
 
-fn choose(action: Action) -> Value {
-    let chain = match action {
-        Action::Allow => PASS,
-        Action::Deny => DENY,
-    };
+fn choose(chain: &str) -> Value {
     json!({"action": {"name": chain, "typed_config": typed("google.protobuf.StringValue", json!({"value": chain}))}})
 }

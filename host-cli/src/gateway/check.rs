@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 
 use super::GatewayError;
 use crate::docker::DockerError;
-use crate::envoy;
+use crate::envoy::{self, Secrets};
 use crate::paths::Paths;
 use crate::plan::Plan;
 use crate::stack::StackInfo;
@@ -19,9 +19,14 @@ const MAX_COMPLAINT: usize = 400;
 ///
 /// # Errors
 /// [`GatewayError::Invalid`] with Envoy's own words.
-pub async fn check(paths: &Paths, info: &StackInfo, plans: &[Plan]) -> Result<(), GatewayError> {
+pub async fn check(
+    paths: &Paths,
+    info: &StackInfo,
+    plans: &[Plan],
+    secrets: &Secrets,
+) -> Result<(), GatewayError> {
     let file = paths.envoy_dir().join(envoy::CHECK);
-    store::write_atomically(&file, envoy::inlined(plans).to_string().as_bytes(), 0o600)?;
+    store::write_atomically(&file, envoy::inlined(plans, secrets).to_string().as_bytes(), 0o600)?;
     let outcome = validate(paths, info).await;
     let _ = std::fs::remove_file(&file);
     outcome

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use clawker_protocol::enforcement::{Direct, PortRange};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Action, Dst, Policy};
+use super::{Action, Dst, Policy, Rule, is_final};
 
 /// Ranges that no listed address ever matches: this host, the link, groups, and the virtual addresses.
 fn reserved() -> Vec<IpNet> {
@@ -38,20 +38,20 @@ pub(super) fn is_all_reserved(net: IpNet) -> bool {
 pub fn direct(policy: &Policy, own: IpNet) -> Vec<Direct> {
     let nets = |action| {
         policy.rules().iter().filter(move |rule| rule.action == action).filter_map(|rule| match rule.dst {
-            Dst::Net(net) => Some((net, rule.ports)),
+            Dst::Net(net) => Some((net, ports(rule), is_final(rule))),
             _ => None,
         })
     };
     let never = PortRange::new(1, u16::MAX);
     let mut list = Vec::new();
-    for allowed in nets(Action::Allow) {
-        let mut left = vec![allowed];
+    for (allowed, ports, _) in nets(Action::Allow) {
+        let mut left = vec![(allowed, ports)];
         for range in reserved().into_iter().chain([own]) {
             left = left.into_iter().flat_map(|piece| take(piece, range, never)).collect();
         }
-        // A longer prefix wins over a shorter one; at the same length deny wins.
-        for (denied, ports) in
-            nets(Action::Deny).filter(|(net, _)| net.prefix_len() >= allowed.0.prefix_len())
+        // A longer prefix wins over a shorter one; at the same length deny wins. The user's denies win over all.
+        for (denied, ports, _) in nets(Action::Deny)
+            .filter(|(net, _, is_final)| *is_final || net.prefix_len() >= allowed.prefix_len())
         {
             left = left.into_iter().flat_map(|piece| take(piece, denied, Some(ports))).collect();
         }
@@ -60,6 +60,10 @@ pub fn direct(policy: &Policy, own: IpNet) -> Vec<Direct> {
     list.sort_by_key(|direct| (direct.net, direct.ports));
     list.dedup();
     list
+}
+
+fn ports(rule: &Rule) -> PortRange {
+    PortRange::new(1, u16::MAX).filter(|_| rule.everywhere).unwrap_or(rule.ports)
 }
 
 /// A piece without what `(net, ports)` covers of it.

@@ -77,6 +77,18 @@ impl Dst {
         Ok(Self::Net(net))
     }
 
+    /// Whether it names everything that another destination, as text, does.
+    pub fn covers(&self, text: &str) -> bool {
+        match self {
+            Self::Name(name) => name == text,
+            Self::Below(name) => {
+                let other = text.strip_prefix('.').unwrap_or(text);
+                other.strip_suffix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
+            Self::Net(_) => false,
+        }
+    }
+
     /// Whether it is a name or wildcard.
     pub fn is_name(&self) -> bool {
         !matches!(self, Self::Net(_))

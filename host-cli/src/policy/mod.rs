@@ -1,20 +1,23 @@
-//! What an agent may reach, as one value: the built-in floor, the project's rules and the agent's, and the question
-//! what they say of a request. Knows nothing of Envoy, CoreDNS or netlink.
+//! What an agent may reach, as one value: the built-in floor, the user's, the project's and the agent's rules, and the
+//! question what they say of a request. Knows nothing of Envoy, CoreDNS or netlink.
 
+mod decision;
 mod direct;
 mod dst;
+mod floor;
+mod path;
+mod pattern;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 
-pub use direct::direct;
-pub use direct::is_reserved;
+pub use decision::Decision;
+pub use direct::{direct, is_reserved};
 pub use dst::{Dst, DstError};
-pub use rule::{Action, Layer, Proto, Rule, RuleError};
-
-/// Names that Claude Code itself needs: its API, its login. Nothing else is ever built in.
-const FLOOR: [&str; 4] =
-    ["api.anthropic.com", "platform.claude.com", "claude.com", "mcp-proxy.anthropic.com"];
+pub use floor::{Telemetry, rules as built_in};
+pub use path::{MAX_RULES, PathError, PathRule, PathVerdict, Paths, Pattern, readings};
+pub use rule::{Action, Layer, MAX_RANGE, Proto, Rule, RuleError};
 
 /// Why rules can't hold together.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +46,45 @@ pub enum PolicyError {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
-    /// The rule that decides for a destination's text, by protocol and port.
-    deciding: BTreeMap<(Proto, u16), HashMap<String, usize>>,
+    /// What holds for a destination's text, by protocol and port.
+    deciding: BTreeMap<(Proto, u16), HashMap<String, Decision>>,
+}
+
+/// What an agent asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// A name or an address.
+    pub host: &'a str,
+    /// How.
+    pub proto: Proto,
+    /// At which port.
+    pub port: u16,
+    /// Method and path, where they are known.
+    pub http: Option<(&'a str, &'a str)>,
+}
+
+/// What the policy says of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// The rule for the destination decides.
+    Dst(&'a Rule),
+    /// The rule lets the destination through; what holds for the path decides.
+    Path(&'a Rule, PathVerdict<'a>),
+    /// No rule names the destination.
+    Unlisted,
+    /// No rule could.
+    Never,
+}
+
+impl Verdict<'_> {
+    /// What comes of it.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Dst(rule) => rule.action,
+            Self::Path(_, verdict) => verdict.action(),
+            Self::Unlisted | Self::Never => Action::Deny,
+        }
+    }
 }
 
 impl Policy {
@@ -53,7 +93,7 @@ impl Policy {
     /// # Errors
     /// [`PolicyError`].
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Result<Self, PolicyError> {
-        let mut all: Vec<Rule> = FLOOR.iter().filter_map(|name| Rule::floor(name)).collect();
+        let mut all: Vec<Rule> = floor::rules().collect();
         let mut seen: BTreeMap<(Layer, String), String> = BTreeMap::new();
         for rule in rules {
             let key = rule.key();
@@ -70,11 +110,18 @@ impl Policy {
 
     /// A name's port leads to one listener, so that two protocols can't share it.
     fn refuse_clashes(&self) -> Result<(), PolicyError> {
-        let mut seen: HashMap<(String, u16), &Rule> = HashMap::new();
-        for rule in self.rules.iter().filter(|rule| rule.dst.is_name()) {
-            let other = seen.entry((rule.dst.to_string(), rule.ports.first())).or_insert(rule);
-            if other.proto != rule.proto {
-                return Err(PolicyError::Clash { first: other.to_string(), second: rule.to_string() });
+        let mut seen: HashMap<(&str, u16), (Proto, usize)> = HashMap::new();
+        for ((proto, port), table) in &self.deciding {
+            for (dst, decision) in table {
+                let rule = self.rules.get(decision.rule);
+                if rule.is_some_and(is_final) {
+                    continue;
+                }
+                let (other, at) = *seen.entry((dst, *port)).or_insert((*proto, decision.rule));
+                if other != *proto {
+                    let text = |at: usize| self.rules.get(at).map(ToString::to_string).unwrap_or_default();
+                    return Err(PolicyError::Clash { first: text(at), second: text(decision.rule) });
+                }
             }
         }
         Ok(())
@@ -85,19 +132,54 @@ impl Policy {
         &self.rules
     }
 
-    /// What the policy says of a name: the rule that decides, and `None` where no rule names it.
-    ///
-    /// The most specific destination wins (an exact name over a wildcard, a longer wildcard over a shorter); among
-    /// equals deny wins, in whichever layer it stands.
-    pub fn decide(&self, name: &str, proto: Proto, port: u16) -> Option<&Rule> {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let table = self.deciding.get(&(proto, port))?;
-        let at = table.get(&name).or_else(|| covering(&name).find_map(|wildcard| table.get(&wildcard)))?;
-        self.rules.get(*at)
+    /// The rule that a decision names.
+    pub fn rule_of(&self, decision: &Decision) -> Option<&Rule> {
+        self.rules.get(decision.rule)
     }
 
-    /// Likewise of a destination: of an exact name, or of the names below a wildcard that nothing else names.
-    pub fn decide_dst(&self, dst: &Dst, proto: Proto, port: u16) -> Option<&Rule> {
+    /// What the policy says of a request.
+    ///
+    /// The most specific destination wins (an exact name over a wildcard, a longer wildcard or prefix over a shorter);
+    /// among equals deny wins, in whichever layer it stands. A user's denies are final.
+    pub fn judge(&self, request: &Request<'_>) -> Verdict<'_> {
+        if let Ok(address) = request.host.parse::<IpAddr>() {
+            return self.judge_address(address, request.port);
+        }
+        let decision = self.decide(request.host, request.proto, request.port);
+        let Some((decision, rule)) = decision.and_then(|one| Some((one, self.rules.get(one.rule)?))) else {
+            return Verdict::Unlisted;
+        };
+        match (&decision.paths, request.http) {
+            (Some(paths), Some((method, path))) if decision.action == Action::Allow => {
+                Verdict::Path(rule, paths.decide(method, path))
+            }
+            _ => Verdict::Dst(rule),
+        }
+    }
+
+    fn judge_address(&self, address: IpAddr, port: u16) -> Verdict<'_> {
+        if is_reserved(address) {
+            return Verdict::Never;
+        }
+        let covering = self.rules.iter().filter_map(|rule| match rule.dst {
+            Dst::Net(net) if net.contains(&address) && (rule.everywhere || rule.ports.contains(port)) => {
+                Some((is_final(rule), net.prefix_len(), rule.action == Action::Deny, rule))
+            }
+            _ => None,
+        });
+        let closest = covering.max_by_key(|(is_final, length, deny, _)| (*is_final, *length, *deny));
+        closest.map_or(Verdict::Unlisted, |(_, _, _, rule)| Verdict::Dst(rule))
+    }
+
+    /// What holds for a name, and `None` where no rule names it.
+    pub fn decide(&self, name: &str, proto: Proto, port: u16) -> Option<&Decision> {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let table = self.deciding.get(&(proto, port))?;
+        table.get(&name).or_else(|| covering(&name).find_map(|wildcard| table.get(&wildcard)))
+    }
+
+    /// Likewise for a destination: for an exact name, or for the names below a wildcard that nothing else names.
+    pub fn decide_dst(&self, dst: &Dst, proto: Proto, port: u16) -> Option<&Decision> {
         match dst {
             Dst::Name(name) => self.decide(name, proto, port),
             // No rule's name holds an asterisk.
@@ -106,10 +188,10 @@ impl Policy {
         }
     }
 
-    /// The names and wildcards with rules of this protocol and port, each with the action that holds for it.
-    pub fn names(&self, proto: Proto, port: u16) -> BTreeMap<&Dst, Action> {
-        let rules = self.deciding.get(&(proto, port)).into_iter().flat_map(HashMap::values);
-        rules.filter_map(|at| self.rules.get(*at)).map(|rule| (&rule.dst, rule.action)).collect()
+    /// The names and wildcards with rules of this protocol and port, each with what holds for it.
+    pub fn names(&self, proto: Proto, port: u16) -> BTreeMap<&str, &Decision> {
+        let table = self.deciding.get(&(proto, port));
+        table.into_iter().flatten().map(|(dst, decision)| (dst.as_str(), decision)).collect()
     }
 
     /// The protocols and ports at which there are rules for names.
@@ -123,13 +205,32 @@ impl Policy {
     }
 }
 
-fn deciding(rules: &[Rule]) -> BTreeMap<(Proto, u16), HashMap<String, usize>> {
-    let mut deciding: BTreeMap<(Proto, u16), HashMap<String, usize>> = BTreeMap::new();
-    for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.dst.is_name()) {
-        let table = deciding.entry((rule.proto, rule.ports.first())).or_default();
-        let first = table.entry(rule.dst.to_string()).or_insert(at);
-        if rule.action == Action::Deny {
-            *first = at;
+/// Whether no other rule opens what this one closes.
+fn is_final(rule: &Rule) -> bool {
+    rule.layer == Layer::User && rule.action == Action::Deny
+}
+
+fn deciding(rules: &[Rule]) -> BTreeMap<(Proto, u16), HashMap<String, Decision>> {
+    let mut deciding: BTreeMap<(Proto, u16), HashMap<String, Decision>> = BTreeMap::new();
+    let named = || rules.iter().enumerate().filter(|(_, rule)| rule.dst.is_name());
+    for (at, rule) in named().filter(|(_, rule)| !is_final(rule)) {
+        for port in rule.each_port() {
+            let table = deciding.entry((rule.proto, port)).or_default();
+            match table.get_mut(&rule.dst.to_string()) {
+                Some(decision) => decision.join(at, rule),
+                None => drop(table.insert(rule.dst.to_string(), Decision::of(at, rule))),
+            }
+        }
+    }
+    for (at, rule) in named().filter(|(_, rule)| is_final(rule)) {
+        for ((proto, port), table) in &mut deciding {
+            if rule.everywhere || (rule.proto == *proto && rule.ports.contains(*port)) {
+                table
+                    .iter_mut()
+                    .filter(|(dst, _)| rule.dst.covers(dst))
+                    .for_each(|(_, one)| one.close(at, rule));
+                table.entry(rule.dst.to_string()).or_insert_with(|| Decision::of(at, rule));
+            }
         }
     }
     deciding

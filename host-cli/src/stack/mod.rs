@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::dns::{self, ask};
 use crate::docker::DockerError;
 use crate::envoy::admin;
-use crate::gateway;
+use crate::gateway::{self, GatewayError};
 use crate::images::{self, ImagesError};
 use crate::lock::{LockError, StateLock};
 use crate::output::Progress;
@@ -42,6 +42,9 @@ pub enum StackError {
     /// Images.
     #[error(transparent)]
     Images(#[from] ImagesError),
+    /// The files of Envoy and CoreDNS.
+    #[error(transparent)]
+    Gateway(Box<GatewayError>),
     /// A network of that name that is not ours.
     #[error("A Docker network named {0} exists that is not clawker's; remove it: docker network rm {0}")]
     NotOurs(String),
@@ -74,6 +77,12 @@ pub enum StackError {
         /// Its last words.
         said: String,
     },
+}
+
+impl From<GatewayError> for StackError {
+    fn from(error: GatewayError) -> Self {
+        Self::Gateway(Box::new(error))
+    }
 }
 
 /// Where everything is.

@@ -10,46 +10,49 @@ use crate::docker::Engine;
 use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
 use crate::policy::{Layer, Rule};
-use crate::project::{CliRule, Project};
+use crate::project::Project;
+
+use super::change;
 
 /// Adds it and brings it to the agents.
 ///
 /// # Errors
 /// When it is no rule, is there already, or does not reach an agent.
 pub async fn run(ctx: &Context, args: &AddArgs) -> Outcome {
-    let rule = parse(&args.destination, &args.proto, args.port.as_deref())?;
-    let agent = args.agent.as_deref().map(Name::new).transpose()?;
+    let rule = raw(args)?;
+    let agent = args.rule.agent.as_deref().map(Name::new).transpose()?;
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
     let lock = StateLock::acquire(&ctx.paths)?;
     let before = Project::load(&ctx.paths, &loaded.dir)?;
-    let mut project = before.clone();
-    let parsed = Rule::parse(&rule, Layer::Cli, "clawker firewall add")?;
-    if project.cli.iter().any(|other| is_same(other, &parsed, agent.as_ref())) {
-        return Err(Failure::new(format!("\"{parsed}\" is there already; see clawker firewall list")));
-    }
-    project.cli.push(CliRule { rule, agent: agent.clone() });
-    project.policy(agent.as_ref())?;
-    let applied = change(ctx, &lock, &loaded, (&before, &project)).await?;
-    tell(ctx, &format!("Added: {parsed}"), &applied)?;
+    let cli = change::add(&before.cli, &rule, agent.as_ref())?;
+    let project = Project { cli, ..before.clone() };
+    project.policy(&loaded.settings, agent.as_ref())?;
+    let applied = put(ctx, &lock, &loaded, (&before, &project)).await?;
+    tell(ctx, &format!("Added: {}", shown(&rule)?), &applied)?;
     Ok(OK)
 }
 
-/// A rule as the command line gives it.
-pub(super) fn parse(destination: &str, proto: &str, port: Option<&str>) -> Result<RawRule, Failure> {
-    let port = port.map(str::parse).transpose().map_err(Failure::usage)?;
-    let rule = RawRule { dst: destination.to_owned(), proto: Some(proto.to_owned()), port, action: None };
-    Rule::parse(&rule, Layer::Cli, "").map_err(|error| Failure::usage(error.to_string()))?;
+fn raw(args: &AddArgs) -> Result<RawRule, Failure> {
+    let rule = RawRule {
+        inspect: args.inspect,
+        private: args.private.clone(),
+        resolve_as: args.resolve_as.clone(),
+        ..args.rule.raw(args.action)?
+    };
+    shown(&rule)?;
     Ok(rule)
 }
 
-/// Whether a stored rule says the same for the same agents.
-pub(super) fn is_same(stored: &CliRule, rule: &Rule, agent: Option<&Name>) -> bool {
-    let parsed = Rule::parse(&stored.rule, Layer::Cli, "");
-    stored.agent.as_ref() == agent && parsed.is_ok_and(|parsed| parsed.key() == rule.key())
+/// A rule with its paths, for a person.
+pub(super) fn shown(rule: &RawRule) -> Result<String, Failure> {
+    let parsed = Rule::parse(rule, Layer::Cli, "").map_err(|error| Failure::usage(error.to_string()))?;
+    let paths = parsed.paths.iter().flat_map(|paths| &paths.rules);
+    let paths: Vec<String> = paths.map(ToString::to_string).collect();
+    Ok(if paths.is_empty() { parsed.to_string() } else { format!("{parsed}: {}", paths.join(", ")) })
 }
 
 /// Stores a project's new rules and applies them; where that fails the old ones are stored again.
-pub(super) async fn change(
+pub(super) async fn put(
     ctx: &Context,
     lock: &StateLock,
     loaded: &Loaded,

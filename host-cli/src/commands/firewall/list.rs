@@ -18,7 +18,7 @@ pub async fn run(ctx: &Context, args: &ListArgs) -> Outcome {
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
     let agent = args.agent.as_deref().map(Name::new).transpose()?;
     let project = Project::load(&ctx.paths, &loaded.dir)?;
-    let policy = project.policy(agent.as_ref())?;
+    let policy = project.policy(&loaded.settings, agent.as_ref())?;
     if ctx.output.json {
         let rules: Vec<_> = policy.rules().iter().map(value).collect();
         ctx.output.value(&rules)?;

@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod bypass;
+mod change;
 pub mod down;
 pub mod list;
 pub mod log;

@@ -19,7 +19,7 @@ pub async fn run(ctx: &Context, args: &ReloadArgs) -> Outcome {
     let before = Project::load(&ctx.paths, &loaded.dir)?;
     accepted::accept(&ctx.paths, &lock, &loaded, &mut |widening| ctx.ask(&widening.to_string(), args.yes))?;
     let project = Project::load(&ctx.paths, &loaded.dir)?;
-    let applied = add::change(ctx, &lock, &loaded, (&before, &project)).await?;
+    let applied = add::put(ctx, &lock, &loaded, (&before, &project)).await?;
     add::tell(ctx, "The project's rules are taken as they are now", &applied)?;
     Ok(OK)
 }

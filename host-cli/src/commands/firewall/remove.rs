@@ -2,8 +2,8 @@
 
 use clawker_protocol::names::Name;
 
-use super::add;
-use crate::cli::RemoveArgs;
+use super::{add, change};
+use crate::cli::{ActionArg, RemoveArgs};
 use crate::config;
 use crate::context::Context;
 use crate::exit::{Failure, OK, Outcome};
@@ -16,20 +16,18 @@ use crate::project::Project;
 /// # Errors
 /// When there is no such rule, or the change does not reach an agent.
 pub async fn run(ctx: &Context, args: &RemoveArgs) -> Outcome {
-    let rule = add::parse(&args.destination, &args.proto, args.port.as_deref())?;
-    let agent = args.agent.as_deref().map(Name::new).transpose()?;
+    let rule = args.rule.raw(ActionArg::Allow)?;
+    let agent = args.rule.agent.as_deref().map(Name::new).transpose()?;
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
     let lock = StateLock::acquire(&ctx.paths)?;
     let before = Project::load(&ctx.paths, &loaded.dir)?;
-    let mut project = before.clone();
-    let parsed = Rule::parse(&rule, Layer::Cli, "")?;
-    let count = project.cli.len();
-    project.cli.retain(|other| !add::is_same(other, &parsed, agent.as_ref()));
-    if project.cli.len() == count {
-        return Err(Failure::new(missing(&project.policy(agent.as_ref())?, &parsed)));
-    }
-    let applied = add::change(ctx, &lock, &loaded, (&before, &project)).await?;
-    add::tell(ctx, &format!("Removed: {parsed}"), &applied)?;
+    let Some(cli) = change::remove(&before.cli, &rule, agent.as_ref())? else {
+        let parsed = Rule::parse(&rule, Layer::Cli, "")?;
+        return Err(Failure::new(missing(&before.policy(&loaded.settings, agent.as_ref())?, &parsed)));
+    };
+    let project = Project { cli, ..before.clone() };
+    let applied = add::put(ctx, &lock, &loaded, (&before, &project)).await?;
+    add::tell(ctx, &format!("Removed: {}", add::shown(&rule)?), &applied)?;
     Ok(OK)
 }
 

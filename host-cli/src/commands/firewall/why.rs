@@ -1,4 +1,4 @@
-//! `clawker firewall why HOST[:PORT]`: what would happen, by which rule, and the exact command that would change it.
+//! `clawker firewall why HOST[:PORT][/PATH]`: what would happen, by which rule, and the exact command that would change it.
 
 use std::net::IpAddr;
 
@@ -10,26 +10,19 @@ use crate::config;
 use crate::context::Context;
 use crate::exit::{FAILED, Failure, OK, Outcome};
 use crate::output::escape;
-use crate::policy::{Action, Dst, Layer, Policy, Proto, Rule, is_reserved};
+use crate::policy::{Action, Dst, PathVerdict, Policy, Proto, Request, Rule, Verdict};
 use crate::project::Project;
 
-/// A destination as it was asked for.
+mod hint;
+
+/// A request as it was asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Asked {
     host: String,
     proto: Proto,
     port: u16,
-}
-
-/// What would happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict<'a> {
-    /// A rule decides.
-    By(&'a Rule),
-    /// No rule says anything.
-    Unlisted,
-    /// No rule could.
-    Never,
+    method: String,
+    path: Option<String>,
 }
 
 /// Tells it; the exit code is 0 when it would be let through, else 1.
@@ -37,28 +30,32 @@ enum Verdict<'a> {
 /// # Errors
 /// When the destination is none, or state can't be read.
 pub async fn run(ctx: &Context, args: &WhyArgs) -> Outcome {
-    let asked = parse(&args.destination)?;
+    let asked = parse(&args.destination, &args.method)?;
     let agent = args.agent.as_deref().map(Name::new).transpose()?;
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
-    let policy = Project::load(&ctx.paths, &loaded.dir)?.policy(agent.as_ref())?;
-    let verdict = judge(&policy, &asked);
-    let allowed = matches!(verdict, Verdict::By(rule) if rule.action == Action::Allow);
-    let command = change(verdict, &asked, agent.as_ref());
+    let policy = Project::load(&ctx.paths, &loaded.dir)?.policy(&loaded.settings, agent.as_ref())?;
+    let (asked, verdict) = judge(&policy, asked);
+    let allowed = verdict.action() == Action::Allow;
+    let command = hint::change(&policy, &verdict, &asked, agent.as_ref());
     if ctx.output.json {
-        let rule = match verdict {
-            Verdict::By(rule) => json!({ "rule": rule.to_string(), "layer": rule.layer, "from": rule.place }),
-            _ => json!(null),
+        let rule = hint::rule(&verdict)
+            .map(|rule| json!({ "rule": rule.to_string(), "layer": rule.layer, "from": rule.place }));
+        let path_rule = match &verdict {
+            Verdict::Path(_, PathVerdict::By(rule)) => Some(rule.to_string()),
+            _ => None,
         };
         ctx.output.value(&json!({
             "host": asked.host,
             "proto": asked.proto,
             "port": asked.port,
+            "path": asked.path,
             "allowed": allowed,
             "rule": rule,
+            "path_rule": path_rule,
             "change": command,
         }))?;
     } else {
-        ctx.output.line(&sentence(verdict, &asked))?;
+        ctx.output.line(&sentence(&policy, &verdict, &asked))?;
         if let Some(command) = command {
             ctx.output.line(&format!("To change that: {command}"))?;
         }
@@ -66,14 +63,19 @@ pub async fn run(ctx: &Context, args: &WhyArgs) -> Outcome {
     Ok(if allowed { OK } else { FAILED })
 }
 
-/// Reads `HOST`, `HOST:PORT`, or an address as people paste it.
-fn parse(text: &str) -> Result<Asked, Failure> {
-    let wrong = || Failure::usage(format!("\"{}\" is no HOST[:PORT]", escape(text)));
+/// Reads `HOST[:PORT][/PATH]`, or an address as people paste it.
+fn parse(text: &str, method: &str) -> Result<Asked, Failure> {
+    let wrong = || Failure::usage(format!("\"{}\" is no HOST[:PORT][/PATH]", escape(text)));
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (Some(scheme), rest),
         None => (None, text),
     };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (authority, path) = match rest.find(['/', '?', '#']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let path = Some(path.to_owned()).filter(|path| path.starts_with('/'));
+    let method = method.to_ascii_uppercase();
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') => (host, Some(port.parse().map_err(|_| wrong())?)),
         _ => (authority, None),
@@ -90,77 +92,61 @@ fn parse(text: &str) -> Result<Asked, Failure> {
         return Err(Failure::usage("Ask about one name; a wildcard is a rule and no destination"));
     }
     match Dst::parse(host) {
-        Ok(dst) => Ok(Asked { host: dst.to_string(), proto, port }),
+        Ok(dst) => Ok(Asked { host: dst.to_string(), proto, port, method, path }),
         // An address that no rule may open is still a question.
-        Err(_) if host.parse::<IpAddr>().is_ok() => Ok(Asked { host: host.to_owned(), proto, port }),
+        Err(_) if host.parse::<IpAddr>().is_ok() => {
+            Ok(Asked { host: host.to_owned(), proto, port, method, path })
+        }
         Err(error) => Err(Failure::usage(error.to_string())),
     }
 }
 
-fn judge<'a>(policy: &'a Policy, asked: &Asked) -> Verdict<'a> {
-    if let Ok(address) = asked.host.parse::<IpAddr>() {
-        if is_reserved(address) {
-            return Verdict::Never;
+/// What the policy says. A port that says nothing of its protocol may have a rule of any.
+fn judge(policy: &Policy, asked: Asked) -> (Asked, Verdict<'_>) {
+    for proto in [asked.proto, Proto::Tls, Proto::Http, Proto::Ssh, Proto::Tcp] {
+        let http = asked.path.as_deref().map(|path| (asked.method.as_str(), path));
+        let verdict = policy.judge(&Request { host: &asked.host, proto, port: asked.port, http });
+        if verdict != Verdict::Unlisted {
+            return (Asked { proto, ..asked }, verdict);
         }
-        let covering = policy.rules().iter().filter_map(|rule| match rule.dst {
-            Dst::Net(net) if net.contains(&address) && rule.ports.contains(asked.port) => {
-                Some((net.prefix_len(), rule.action == Action::Deny, rule))
-            }
-            _ => None,
-        });
-        let closest = covering.max_by_key(|(length, deny, _)| (*length, *deny));
-        return closest.map_or(Verdict::Unlisted, |(_, _, rule)| Verdict::By(rule));
     }
-    // A port that says nothing of its protocol may have a rule of any.
-    let protos = [asked.proto, Proto::Tls, Proto::Http, Proto::Ssh, Proto::Tcp];
-    let mut decided = protos.iter().filter_map(|proto| policy.decide(&asked.host, *proto, asked.port));
-    decided.next().map_or(Verdict::Unlisted, Verdict::By)
+    (asked, Verdict::Unlisted)
 }
 
-fn sentence(verdict: Verdict<'_>, asked: &Asked) -> String {
-    let place = format!("{} port {} ({})", asked.host, asked.port, asked.proto.as_str());
+fn sentence(policy: &Policy, verdict: &Verdict<'_>, asked: &Asked) -> String {
+    let path = asked.path.as_deref().map(|path| format!(" {} {}", asked.method, escape(path)));
+    let place =
+        format!("{} port {} ({}){}", asked.host, asked.port, asked.proto.as_str(), path.unwrap_or_default());
+    let by = |rule: &Rule| format!("{rule} [{}, {}]", rule.layer.as_str(), escape(&rule.place));
+    let more = hint::beyond(policy, verdict, asked);
     match verdict {
-        Verdict::By(rule) if rule.action == Action::Allow => {
-            format!("{place} is allowed by: {rule} [{}, {}]", rule.layer.as_str(), escape(&rule.place))
+        Verdict::Dst(rule) if rule.action == Action::Allow => {
+            format!("{place} is allowed by: {}{more}", by(rule))
         }
-        Verdict::By(rule) => {
-            format!("{place} is denied by: {rule} [{}, {}]", rule.layer.as_str(), escape(&rule.place))
+        Verdict::Dst(rule) => format!("{place} is denied by: {}", by(rule)),
+        Verdict::Path(rule, PathVerdict::By(path)) => {
+            let verb = if path.action == Action::Allow { "allowed" } else { "denied" };
+            format!("{place} is {verb} by: {path}, of {}", by(rule))
+        }
+        Verdict::Path(rule, PathVerdict::Default(Action::Allow)) => {
+            format!("{place} is allowed: no path rule denies it, of {}", by(rule))
+        }
+        Verdict::Path(rule, PathVerdict::Default(Action::Deny)) => {
+            format!("{place} is refused: no path rule lists it, of {}", by(rule))
+        }
+        Verdict::Path(_, PathVerdict::Unreadable) => {
+            format!("{place} is refused: servers may read this path in ways of which one can't be judged")
         }
         Verdict::Unlisted => format!("{place} is refused: no rule lists it"),
         Verdict::Never => format!("{place} is refused: no rule can open this address"),
     }
 }
 
-/// The command that turns the answer round; `None` where none does.
-fn change(verdict: Verdict<'_>, asked: &Asked, agent: Option<&Name>) -> Option<String> {
-    let of_agent = agent.map(|agent| format!(" --agent {agent}")).unwrap_or_default();
-    let rule_options = |proto: Proto, port: u16| {
-        let port = if proto.default_port() == Some(port) { String::new() } else { format!(" --port {port}") };
-        let proto = if proto == Proto::Tls { String::new() } else { format!(" --proto {}", proto.as_str()) };
-        format!("{proto}{port}")
-    };
-    match verdict {
-        Verdict::Unlisted => Some(format!(
-            "clawker firewall add {}{}{of_agent}",
-            asked.host,
-            rule_options(asked.proto, asked.port)
-        )),
-        Verdict::By(rule) if matches!(rule.layer, Layer::Cli | Layer::Agent) => {
-            let of_rule = if rule.layer == Layer::Agent { of_agent } else { String::new() };
-            let options = rule_options(rule.proto, rule.ports.first());
-            Some(format!("clawker firewall remove {}{options}{of_rule}", rule.dst))
-        }
-        Verdict::By(rule) if rule.layer == Layer::Project => {
-            Some(format!("edit {}, then clawker firewall reload", escape(&rule.place)))
-        }
-        Verdict::By(_) | Verdict::Never => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RawRule;
+    use crate::config::{RawPathRule, RawRule};
+    use crate::policy::Layer;
 
     fn policy() -> Policy {
         let rule = |dst: &str, proto: &str, port: Option<&str>, action: &str, layer| {
@@ -169,6 +155,7 @@ mod tests {
                 proto: Some(proto.into()),
                 port: port.map(|port| port.parse().unwrap()),
                 action: Some(action.into()),
+                ..RawRule::default()
             };
             Rule::parse(&raw, layer, ".clawker.yaml:7").unwrap()
         };
@@ -177,10 +164,24 @@ mod tests {
             rule("evil.good.test", "tls", None, "deny", Layer::Project),
             rule("git.test", "ssh", None, "allow", Layer::Cli),
             rule("odd.test", "tls", Some("8443"), "allow", Layer::Cli),
+            with_paths("api.test", &["/repos/"], &["/repos/evil"]),
             rule("10.0.0.0/8", "tcp", Some("5432"), "allow", Layer::Cli),
             rule("10.1.0.0/16", "tcp", Some("5432"), "deny", Layer::Project),
         ])
         .unwrap()
+    }
+
+    fn with_paths(dst: &str, allowed: &[&str], denied: &[&str]) -> Rule {
+        let path = |action: &'static str| {
+            move |path: &&str| RawPathRule {
+                path: (*path).to_owned(),
+                methods: Vec::new(),
+                action: Some(action.to_owned()),
+            }
+        };
+        let paths = allowed.iter().map(path("allow")).chain(denied.iter().map(path("deny")));
+        let raw = RawRule { dst: dst.to_owned(), path_rules: Some(paths.collect()), ..RawRule::default() };
+        Rule::parse(&raw, Layer::Cli, "clawker firewall add").unwrap()
     }
 
     #[test]
@@ -220,21 +221,42 @@ mod tests {
                 "denied by: deny tcp 10.1.0.0/16",
                 Some("edit .clawker.yaml:7, then clawker firewall reload"),
             ),
+            (
+                "https://api.test/repos/x",
+                "allowed by: allow /repos/",
+                Some("clawker firewall remove api.test --path /repos/"),
+            ),
+            (
+                "https://api.test/repos/evil/x",
+                "denied by: deny /repos/evil",
+                Some("clawker firewall add api.test --path /repos/evil/x"),
+            ),
+            (
+                "https://api.test/gists?a=b",
+                "no path rule lists it",
+                Some("clawker firewall add api.test --path /gists"),
+            ),
+            ("https://api.test/a%252fb", "no path rule lists it", None),
+            ("https://api.test/%ff", "can't be judged", None),
+            (
+                "api.test",
+                "(only some paths: deny /repos/evil, allow /repos/)",
+                Some("clawker firewall remove api.test"),
+            ),
             ("169.254.169.254:80", "no rule can open this address", None),
             ("api.anthropic.com", "allowed by: allow tls api.anthropic.com", None),
         ] {
-            let asked = parse(text).unwrap();
-            let verdict = judge(&policy, &asked);
-            let said = sentence(verdict, &asked);
+            let (asked, verdict) = judge(&policy, parse(text, "GET").unwrap());
+            let said = sentence(&policy, &verdict, &asked);
             assert!(said.contains(expected), "{text}: {said}");
-            assert_eq!(change(verdict, &asked, None).as_deref(), command, "{text}");
+            assert_eq!(hint::change(&policy, &verdict, &asked, None).as_deref(), command, "{text}");
         }
     }
 
     #[test]
     fn what_is_no_destination_is_refused() {
         for text in ["", "a b", ".good.test", "x:0", "x:99999", "ftp://x", "a\u{1b}[0m"] {
-            assert_eq!(parse(text).map_err(|failure| failure.code), Err(2), "{text:?}");
+            assert_eq!(parse(text, "GET").map_err(|failure| failure.code), Err(2), "{text:?}");
         }
     }
 }

@@ -1,0 +1,160 @@
+-- Judges each request before it is sent on, by the routes of its host: whether the Host is the name that the connection
+-- was opened for, and whether every way in which a server may read the path is allowed. What is refused is answered
+-- here. Before this stand PORT (the rule's), PROTO and IS_TLS.
+
+local MAX_ROUNDS = 4
+local PATH = "x-clawker-path"
+
+-- Whether bytes are UTF-8 (RFC 3629).
+local function is_utf8(text)
+  local at, length = 1, #text
+  while at <= length do
+    local byte = text:byte(at)
+    local more, low, high
+    if byte < 0x80 then more = 0
+    elseif byte >= 0xc2 and byte <= 0xdf then more, low, high = 1, 0x80, 0xbf
+    elseif byte == 0xe0 then more, low, high = 2, 0xa0, 0xbf
+    elseif byte == 0xed then more, low, high = 2, 0x80, 0x9f
+    elseif byte >= 0xe1 and byte <= 0xef then more, low, high = 2, 0x80, 0xbf
+    elseif byte == 0xf0 then more, low, high = 3, 0x90, 0xbf
+    elseif byte >= 0xf1 and byte <= 0xf3 then more, low, high = 3, 0x80, 0xbf
+    elseif byte == 0xf4 then more, low, high = 3, 0x80, 0x8f
+    else return false end
+    for step = 1, more do
+      local next = text:byte(at + step)
+      if not next or next < low or next > high then return false end
+      low, high = 0x80, 0xbf
+    end
+    at = at + more + 1
+  end
+  return true
+end
+
+-- Percent-decodes once; nil for control characters and what is no text.
+local function decode(text)
+  local decoded = text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+  if decoded:find("[%z\1-\31\127]") then return nil end
+  if decoded:find("[\128-\255]") and not is_utf8(decoded) then return nil end
+  return decoded
+end
+
+-- Backslashes are slashes, several are one, dot segments are resolved.
+local function normal(path, cut)
+  if cut then path = path:match("^[^?#]*") end
+  local kept, count, ends_open = {}, 0, false
+  for segment in (path:gsub("\\", "/") .. "/"):gmatch("([^/]*)/") do
+    if cut then segment = segment:match("^[^;]*") end
+    ends_open = segment == "" or segment == "." or segment == ".."
+    if segment == ".." then
+      if count > 0 then kept[count] = nil; count = count - 1 end
+    elseif not ends_open then
+      count = count + 1
+      kept[count] = segment
+    end
+  end
+  local slash = (ends_open and count > 0) and "/" or ""
+  return "/" .. table.concat(kept, "/") .. slash
+end
+
+-- The ways in which a server may read a path; nil where they have no end.
+local function readings(path)
+  local text = path:match("^[^?#]*")
+  if text:sub(1, 1) ~= "/" then return nil end
+  local list, seen = {}, {}
+  for _ = 0, MAX_ROUNDS do
+    local decoded = decode(text)
+    if not decoded then return nil end
+    for _, cut in ipairs({false, true}) do
+      local reading = normal(decoded, cut)
+      if not seen[reading] then
+        seen[reading] = true
+        list[#list + 1] = reading
+      end
+    end
+    if decoded == text then return list end
+    text = decoded
+  end
+  return nil
+end
+
+local function quoted(text)
+  local escaped = text:gsub('[%z\1-\31\127-\255"\\]', function(letter)
+    return string.format("\\u%04x", letter:byte())
+  end)
+  return '"' .. escaped .. '"'
+end
+
+-- The command that would allow it, where everything in it is plain.
+local function command(host, path)
+  if not host:find("^[%w._-]+$") then return nil end
+  local options = ""
+  if PROTO ~= "tls" then options = options .. " --proto " .. PROTO end
+  if (IS_TLS and PORT ~= 443) or (not IS_TLS and PORT ~= 80) then options = options .. " --port " .. PORT end
+  if path then
+    if not path:find("^/[%w/._@+=:,-]*$") then return nil end
+    options = options .. " --path " .. path
+  end
+  return "clawker firewall add " .. host .. options
+end
+
+local function refuse(handle, status, asked, why, allow)
+  local log = handle:streamInfo():dynamicMetadata()
+  log:set("clawker", "verdict", "deny")
+  log:set("clawker", "why", why)
+  local fields = {
+    '"error":"refused by the firewall\'s policy"',
+    '"reason":' .. quoted(why),
+    '"host":' .. quoted(asked.host),
+    '"proto":' .. quoted(PROTO),
+    '"port":' .. PORT,
+    '"method":' .. quoted(asked.method),
+    '"path":' .. quoted(asked.path),
+  }
+  if allow then fields[#fields + 1] = '"allow_with":' .. quoted(allow) end
+  fields[#fields + 1] =
+    '"hint":"This is policy, not a fault: ask the user to allow it; other ways are closed too."'
+  handle:respond(
+    {[":status"] = tostring(status), ["content-type"] = "application/json"},
+    "{" .. table.concat(fields, ",") .. "}\n"
+  )
+end
+
+-- What the route table says of a reading: the verdict, and what it is about.
+local function look_up(handle, reading)
+  handle:headers():replace(PATH, reading)
+  handle:clearRouteCache()
+  local route = handle:metadata()
+  return route:get("verdict"), route:get("about")
+end
+
+-- The status, the reason and the command that would allow it; nothing where the request is let through.
+local function judge(handle, asked)
+  if IS_TLS and asked.host ~= handle:streamInfo():requestedServerName() then
+    return 421, "the Host is not the name that the connection was opened for"
+  end
+  local verdict, about = look_up(handle, "/")
+  if about == "path" then
+    local list = readings(asked.path)
+    if not list then return 403, "the path can be read in more than one way" end
+    for _, reading in ipairs(list) do
+      verdict = look_up(handle, reading)
+      if verdict == "deny" then return 403, "a rule denies this path" end
+      if verdict ~= "allow" then return 403, "no rule allows this path", command(asked.host, list[1]) end
+    end
+  elseif verdict == "deny" then
+    return 403, "a rule denies this name"
+  elseif verdict ~= "allow" then
+    return 403, "no rule lists this name", command(asked.host)
+  end
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local host = (headers:get(":authority") or ""):lower():gsub(":" .. PORT .. "$", "")
+  local asked = {host = host, method = headers:get(":method") or "", path = headers:get(":path") or ""}
+  -- An error in a script would let the request pass.
+  local judged, status, why, allow = pcall(judge, handle, asked)
+  if not judged then status, why = 403, "it can't be judged" end
+  if status then return refuse(handle, status, asked, why, allow) end
+  handle:streamInfo():dynamicMetadata():set("clawker", "verdict", "allow")
+end

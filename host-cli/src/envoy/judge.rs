@@ -1,0 +1,50 @@
+//! The filter that judges each request by its host's routes, and what it shares with them. The filter itself is
+//! `judge.lua`, which reads paths just as [`crate::policy::readings`] does.
+
+use serde_json::{Value, json};
+
+use super::typed;
+use crate::plan::Judged;
+use crate::policy::{Action, Proto};
+
+/// The header in which a reading of the path is looked up; the agent's own is overwritten, and none is sent on.
+pub const PATH: &str = "x-clawker-path";
+/// The filter's name: its routes' metadata stands under it.
+const NAME: &str = "envoy.filters.http.lua";
+const SOURCE: &str = include_str!("judge.lua");
+
+/// What a verdict is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// The name: whatever the path.
+    Name,
+    /// One path.
+    Path,
+}
+
+/// The filter of a listener.
+pub fn filter(judged: &Judged) -> Value {
+    let head = format!(
+        "local PORT, PROTO, IS_TLS = {}, \"{}\", {}\n",
+        judged.port,
+        judged.proto.as_str(),
+        judged.proto == Proto::Tls
+    );
+    json!({
+        "name": NAME,
+        "typed_config": typed(
+            "envoy.extensions.filters.http.lua.v3.Lua",
+            json!({"default_source_code": {"inline_string": format!("{head}{SOURCE}")}}),
+        ),
+    })
+}
+
+/// What a route says to the filter; no verdict where no rule names the path.
+pub fn metadata(verdict: Option<Action>, about: About) -> Value {
+    let about = match about {
+        About::Name => "name",
+        About::Path => "path",
+    };
+    let verdict = verdict.map_or("none", Action::as_str);
+    json!({"filter_metadata": {NAME: {"verdict": verdict, "about": about}}})
+}
