@@ -8,6 +8,7 @@ use clawker_protocol::control::Op;
 use serde::Serialize;
 
 use crate::agent::{self, AgentError};
+use crate::certs::Authority;
 use crate::config::Settings;
 use crate::control::{self, ControlError};
 use crate::enforcement::{self, EnforcementError, Prepared, Worked};
@@ -85,9 +86,10 @@ pub async fn apply(
     } else {
         enforcement::remember(paths, lock, &plans)?;
     }
+    let authority = Authority::load_or_make(paths, lock).map_err(EnforcementError::from)?;
     let mut unreached = None;
     for (record, worked) in records.iter().zip(&worked) {
-        match tell(paths, settings, record, worked, &info)? {
+        match tell(paths, (settings, &authority), record, worked, &info)? {
             Told::Running => applied.running.push(record.agent.to_string()),
             Told::Stopped => applied.stopped.push(record.agent.to_string()),
             Told::Unreached(error) => {
@@ -107,14 +109,18 @@ enum Told {
 /// Brings one agent up to date.
 fn tell(
     paths: &Paths,
-    settings: &Settings,
+    (settings, authority): (&Settings, &Authority),
     record: &AgentRecord,
     worked: &Worked,
     info: &StackInfo,
 ) -> Result<Told, ApplyError> {
-    let prepared: Prepared = enforcement::prepared(worked, info, &record.published)?;
+    let prepared: Prepared = enforcement::prepared(worked, info, (authority, &record.published))?;
     agent::write_boot(paths, record, &agent::boot_config(record, settings, &prepared))?;
-    let op = Op::Policy { enforcement: Box::new(prepared.enforcement), summary: prepared.summary };
+    let op = Op::Policy {
+        enforcement: Box::new(prepared.enforcement),
+        summary: prepared.summary,
+        extra_ca_pem: Some(prepared.extra_ca_pem),
+    };
     Ok(match control::call(paths, record, op) {
         Ok(_) => Told::Running,
         Err(ControlError::NotRunning { .. } | ControlError::Gone { .. }) => Told::Stopped,

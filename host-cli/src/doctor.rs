@@ -1,6 +1,7 @@
 //! The doctor's checks: each looks at one thing and says whether it is well, and if not, which command mends
 //! it. Looks only; mends nothing.
 
+pub mod certs;
 pub mod docker;
 pub mod host;
 pub mod kernel;

@@ -9,6 +9,7 @@ use clawker_protocol::names::Name;
 use ipnet::IpNet;
 
 use crate::alloc::{Alloc, AllocError, policy_id};
+use crate::certs::{Authority, CertsError};
 use crate::config::{ConfigError, Loaded, Settings};
 use crate::gateway::{self, GatewayError};
 use crate::lock::StateLock;
@@ -34,6 +35,9 @@ pub enum EnforcementError {
     /// State.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The host's own authority.
+    #[error(transparent)]
+    Certs(#[from] CertsError),
     /// Certificates of the user's settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -152,7 +156,8 @@ pub async fn prepare_agent(
     let project = Project::load(paths, &loaded.dir)?;
     let worked = work_out(paths, lock, &loaded.settings, &project, Some(agent))?;
     put_into_force(paths, lock, info, std::slice::from_ref(&worked.plan)).await?;
-    prepared(&worked, info, published)
+    let authority = Authority::load_or_make(paths, lock)?;
+    prepared(&worked, info, (&authority, published))
 }
 
 /// What an agent's boot config is made of, for a policy that was worked out.
@@ -162,7 +167,7 @@ pub async fn prepare_agent(
 pub fn prepared(
     worked: &Worked,
     info: &StackInfo,
-    published: &[Published],
+    (authority, published): (&Authority, &[Published]),
 ) -> Result<Prepared, EnforcementError> {
     let Worked { policy, plan } = worked;
     let enforcement = Enforcement {
@@ -179,7 +184,7 @@ pub fn prepared(
     Ok(Prepared {
         enforcement,
         summary: summary(policy),
-        extra_ca_pem: plan.extra_ca_pem.clone(),
+        extra_ca_pem: format!("{}\n{}", authority.pem(), plan.extra_ca_pem),
         upstream_dns: plan.upstream_dns.clone(),
     })
 }

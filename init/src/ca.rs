@@ -41,18 +41,34 @@ pub fn join(image: &str, extra: &str) -> String {
     text
 }
 
-/// Writes the bundle and the extra roots; answers with the variables to export. Nothing to trust, nothing done.
+/// Writes the bundle, the extra roots and Java's trust stores, at boot. Nothing to trust, nothing done.
 ///
 /// # Errors
 /// When a file can't be written.
-pub fn publish(extra_pem: &str) -> std::io::Result<Vec<(&'static str, &'static str)>> {
+pub fn publish(extra_pem: &str) -> std::io::Result<()> {
     if extra_pem.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
+    write(extra_pem, true)
+}
+
+/// Writes them anew where they changed, for what starts from now on.
+///
+/// # Errors
+/// When a file can't be written.
+pub fn publish_again(extra_pem: &str) -> std::io::Result<()> {
+    let now = std::fs::read_to_string(places::CA_EXTRA).unwrap_or_default();
+    if now == join("", extra_pem) { Ok(()) } else { write(extra_pem, false) }
+}
+
+fn write(extra_pem: &str, boots: bool) -> std::io::Result<()> {
     let image = IMAGE_BUNDLES.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
     crate::boot::write_public(Path::new(places::CA_BUNDLE), join(&image, extra_pem).as_bytes())?;
-    crate::boot::write_public(Path::new(places::CA_EXTRA), join("", extra_pem).as_bytes())?;
-    Ok(variables())
+    if let Err(why) = crate::java::publish(&image, extra_pem, boots) {
+        // Whatever an image's Java is like, all else works.
+        crate::log::line(&why);
+    }
+    crate::boot::write_public(Path::new(places::CA_EXTRA), join("", extra_pem).as_bytes())
 }
 
 /// The variables that lead every usual tool to the bundle.

@@ -150,7 +150,7 @@ impl Keeper {
         let changed = match request.op {
             Op::Status | Op::Events => return self.status(request.id),
             Op::Version => return respond(request.id, &versions()),
-            Op::Policy { enforcement, summary } => {
+            Op::Policy { enforcement, summary, extra_ca_pem } => {
                 // Held to what the boot config is: nobody's connections go to a stranger.
                 if let Err(error) = network::find(&enforcement) {
                     return Response::refused(request.id, ErrorCode::OutOfRange, error.to_string());
@@ -161,6 +161,9 @@ impl Keeper {
                 }
                 if let Err(error) = crate::boot::publish_summary(&summary) {
                     crate::log::line(&format!("can't publish the policy's summary: {error}"));
+                }
+                if let Some(Err(error)) = extra_ca_pem.as_deref().map(crate::ca::publish_again) {
+                    crate::log::line(&format!("can't publish the roots: {error}"));
                 }
                 self.events.record(EventKind::Policy { generation });
                 return self.status(request.id);

@@ -53,6 +53,9 @@ pub enum Op {
         /// What the agent may know of it.
         #[serde(default)]
         summary: Vec<crate::boot::SummaryRule>,
+        /// The roots that it trusts from now on besides the image's, as in the boot config; none: no change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        extra_ca_pem: Option<String>,
     },
     /// Streams events: after the answer, one [`Event`] a line until either side closes.
     Events,

@@ -37,23 +37,51 @@ pub fn read(path: &Path) -> Result<Option<String>, CertsError> {
     }
 }
 
-/// The authority that is there; `None` where there never was one. Puts `ca.pem` and the key's mode right.
-pub fn load(paths: &Paths, now: OffsetDateTime) -> Result<Option<Authority>, CertsError> {
-    let (key_path, certificate_path) = (key_path(paths), certificate_path(paths));
-    let certificate = read(&certificate_path)?;
-    let Some(pair) = read(&key_path)? else {
-        return match certificate {
-            None => Ok(None),
-            Some(_) => Err(CertsError::Broken(key_path, "the authority's key is gone")),
+/// The authority as it is, for whoever only looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The key's file.
+    pub key: PathBuf,
+    /// Its mode.
+    pub key_mode: u32,
+    /// When the authority ends.
+    pub not_after: OffsetDateTime,
+}
+
+/// Looks at the authority and changes nothing; `None` where there never was one.
+///
+/// # Errors
+/// [`CertsError::Broken`], [`CertsError::Read`].
+pub fn look(paths: &Paths, now: OffsetDateTime) -> Result<Option<Found>, CertsError> {
+    let Some((authority, key_mode)) = read_pair(paths, now)? else { return Ok(None) };
+    Ok(Some(Found { key: key_path(paths), key_mode, not_after: authority.not_after }))
+}
+
+/// The authority that is there, and its key's mode.
+fn read_pair(paths: &Paths, now: OffsetDateTime) -> Result<Option<(Authority, u32)>, CertsError> {
+    let path = key_path(paths);
+    let Some(pair) = read(&path)? else {
+        return if certificate_path(paths).exists() {
+            Err(CertsError::Broken(path, "the authority's key is gone"))
+        } else {
+            Ok(None)
         };
     };
-    let authority = parse(&pair, now).map_err(|what| CertsError::Broken(key_path.clone(), what))?;
-    let failed = |error| CertsError::Read(key_path.clone(), error);
-    let mode = std::fs::metadata(&key_path).map_err(failed)?.permissions().mode();
+    let authority = parse(&pair, now).map_err(|what| CertsError::Broken(path.clone(), what))?;
+    let metadata = std::fs::metadata(&path).map_err(|error| CertsError::Read(path, error))?;
+    Ok(Some((authority, metadata.permissions().mode() & 0o777)))
+}
+
+/// The authority that is there; `None` where there never was one. Puts `ca.pem` and the key's mode right.
+pub fn load(paths: &Paths, now: OffsetDateTime) -> Result<Option<Authority>, CertsError> {
+    let Some((authority, mode)) = read_pair(paths, now)? else { return Ok(None) };
     if mode & 0o077 != 0 {
-        std::fs::set_permissions(&key_path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
+        let key = key_path(paths);
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600))
+            .map_err(|error| CertsError::Read(key, error))?;
     }
-    if certificate.as_deref() != Some(authority.pem()) {
+    let certificate_path = certificate_path(paths);
+    if read(&certificate_path)?.as_deref() != Some(authority.pem()) {
         write_atomically(&certificate_path, authority.pem().as_bytes(), 0o644)?;
     }
     Ok(Some(authority))

@@ -19,6 +19,7 @@ use crate::lock::StateLock;
 use crate::paths::Paths;
 use crate::store::StoreError;
 
+pub use files::{Found, look};
 pub use roots::public_roots;
 
 /// Why there is no certificate.

@@ -24,6 +24,8 @@ pub enum Firewall {
     Remove(RemoveArgs),
     /// Take .clawker.yaml and settings.yaml anew
     Reload(ReloadArgs),
+    /// Make a new certificate authority and have every agent trust it
+    RotateCa(RotateCaArgs),
     /// Turn one agent's firewall on
     Enable(ToggleArgs),
     /// Turn one agent's firewall off until enable or a restart
@@ -100,6 +102,14 @@ pub struct RemoveArgs {
 #[derive(Debug, Args)]
 pub struct ReloadArgs {
     /// Accept what the project's configuration widens
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `clawker firewall rotate-ca`
+#[derive(Debug, Args)]
+pub struct RotateCaArgs {
+    /// Make it without asking
     #[arg(short, long)]
     pub yes: bool,
 }

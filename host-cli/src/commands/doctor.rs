@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::docker::{DockerError, Engine};
-use crate::doctor::{Check, Verdict, docker, host, kernel};
+use crate::doctor::{Check, Verdict, certs, docker, host, kernel};
 use crate::exit::{self, FAILED, OK, Outcome};
 use crate::stack::{self, PartHealth};
 use crate::{config, control, output, store};
@@ -12,8 +12,13 @@ use crate::{config, control, output, store};
 /// # Errors
 /// When stdout can't be written. What a check finds is its result, not an error.
 pub async fn run(ctx: &Context) -> Outcome {
-    let mut checks =
-        vec![host::state(&ctx.paths), host::init(&ctx.paths), host::inotify(), host::forwarding()];
+    let mut checks = vec![
+        host::state(&ctx.paths),
+        host::init(&ctx.paths),
+        host::inotify(),
+        host::forwarding(),
+        certs::authority(&ctx.paths, time::OffsetDateTime::now_utc()),
+    ];
     match engine(ctx).await {
         Err(error) => {
             checks.push(Check::fail("docker", error.to_string(), "systemctl start docker"));

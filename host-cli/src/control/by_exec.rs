@@ -55,8 +55,10 @@ fn arguments(op: &Op) -> (Vec<String>, Vec<u8>) {
         Op::Bypass { seconds } => {
             (vec!["bypass".to_owned(), duration::format(Duration::from_secs(*seconds))], Vec::new())
         }
-        Op::Policy { enforcement, summary } => {
-            let policy = serde_json::json!({ "enforcement": enforcement, "summary": summary });
+        Op::Policy { enforcement, summary, extra_ca_pem } => {
+            let policy = serde_json::json!({
+                "enforcement": enforcement, "summary": summary, "extra_ca_pem": extra_ca_pem,
+            });
             (vec!["policy".to_owned()], policy.to_string().into_bytes())
         }
     }

@@ -8,6 +8,7 @@ pub mod list;
 pub mod log;
 pub mod reload;
 pub mod remove;
+pub mod rotate_ca;
 pub mod status;
 pub mod toggle;
 pub mod up;
@@ -36,6 +37,7 @@ pub fn dispatch(ctx: &Context, command: Firewall) -> Outcome {
         Firewall::Add(args) => block_on(add::run(ctx, &args)),
         Firewall::Remove(args) => block_on(remove::run(ctx, &args)),
         Firewall::Reload(args) => block_on(reload::run(ctx, &args)),
+        Firewall::RotateCa(args) => block_on(rotate_ca::run(ctx, &args)),
         Firewall::Log(args) => block_on(log::run(ctx, &args)),
         Firewall::Why(args) => block_on(why::run(ctx, &args)),
     }
