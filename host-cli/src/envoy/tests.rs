@@ -22,9 +22,24 @@ fn the_configuration_is_as_written_down() {
         ("envoy-listeners.json", json!(resources.listeners)),
         ("envoy-routes.json", json!(routes)),
     ] {
-        let actual = format!("{}\n", serde_json::to_string_pretty(&actual).unwrap());
-        assert_eq!(actual, expected(name, &actual), "{name} changed");
+        let actual = format!("{}\n", serde_json::to_string_pretty(&without_script(actual)).unwrap());
+        let expected = expected(name, &actual);
+        let first = actual.lines().zip(expected.lines()).position(|(now, then)| now != then);
+        assert!(actual == expected, "{name} changed at line {:?}", first.map(|line| line + 1));
     }
+}
+
+/// The script has tests of its own.
+fn without_script(mut value: Value) -> Value {
+    match &mut value {
+        Value::String(text) if text.contains("function envoy_on_request") => {
+            *text = text.lines().take(1).chain(["judge.lua"]).collect::<Vec<_>>().join("\n");
+        }
+        Value::Array(list) => list.iter_mut().for_each(|one| *one = without_script(one.take())),
+        Value::Object(map) => map.values_mut().for_each(|one| *one = without_script(one.take())),
+        _ => {}
+    }
+    value
 }
 
 #[test]
