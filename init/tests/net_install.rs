@@ -11,7 +11,7 @@ use clawker_init::fence::{Fence, Opening};
 use clawker_init::netfilter::{Netfilter, NetfilterError};
 use clawker_init::nft::rules::{Features, compile};
 use clawker_init::{route, sys};
-use clawker_protocol::enforcement::Service;
+use clawker_protocol::enforcement::{PortRange, PortRoute, Service};
 use net::{World, enforcement};
 
 /// Handles, the owner and what was counted differ between two installs of the same thing.
@@ -85,6 +85,10 @@ fn a_swap_leaves_what_an_install_would_have_made() {
     changed.services.push(Service { address: [198, 18, 0, 6].into(), port: 22, listener: 10_002 });
     changed.services[0].listener = 10_003;
     changed.port_routes.remove(0);
+    // Neighbours with listeners of their own.
+    for (port, listener) in [(9000, 10_010), (9001, 10_011), (9002, 10_012)] {
+        changed.port_routes.push(PortRoute { ports: PortRange::single(port), listener });
+    }
     changed.direct.pop();
     changed.direct[0].net = "198.51.100.0/28".parse().unwrap();
     changed.published.clear();

@@ -58,7 +58,6 @@ pub fn manager(plan: &Plan, judged: &Judged, (source, routes): (&str, Value)) ->
         "local_reply_config": failures(judged),
         "access_log": access_log(plan, judged),
         "http_filters": [
-            judge::filter(judged),
             {
                 "name": DIAL_INSTEAD,
                 "typed_config": typed("envoy.extensions.filters.http.set_filter_state.v3.Config", json!({})),
@@ -82,6 +81,9 @@ pub fn manager(plan: &Plan, judged: &Judged, (source, routes): (&str, Value)) ->
             },
         ],
     });
+    if let Some(filters) = manager["http_filters"].as_array_mut() {
+        filters.splice(0..0, judge::filters(judged));
+    }
     manager[source] = routes;
     json!({
         "name": "envoy.filters.network.http_connection_manager",

@@ -1,9 +1,8 @@
--- Judges each request before it is sent on, by the routes of its host: whether the Host is the name that the connection
--- was opened for, and whether every way in which a server may read the path is allowed. What is refused is answered
--- here. Before this stand PORT (the rule's), PROTO and IS_TLS.
+-- Judges a request before it is sent on, by the routes of its host: whether the Host is the name that the connection was
+-- opened for, and the first of the ways in which a server may read its path. The others are judged by filters behind
+-- this one: a filter sees the route table's answer once.
 
-local MAX_ROUNDS = 4
-local PATH = "x-clawker-path"
+local MAX_ROUNDS, MAX_READINGS = 4, 4
 
 -- Whether bytes are UTF-8 (RFC 3629).
 local function is_utf8(text)
@@ -71,60 +70,11 @@ local function readings(path)
         list[#list + 1] = reading
       end
     end
+    if #list > MAX_READINGS then return nil end
     if decoded == text then return list end
     text = decoded
   end
   return nil
-end
-
-local function quoted(text)
-  local escaped = text:gsub('[%z\1-\31\127-\255"\\]', function(letter)
-    return string.format("\\u%04x", letter:byte())
-  end)
-  return '"' .. escaped .. '"'
-end
-
--- The command that would allow it, where everything in it is plain.
-local function command(host, path)
-  if not host:find("^[%w._-]+$") then return nil end
-  local options = ""
-  if PROTO ~= "tls" then options = options .. " --proto " .. PROTO end
-  if (IS_TLS and PORT ~= 443) or (not IS_TLS and PORT ~= 80) then options = options .. " --port " .. PORT end
-  if path then
-    if not path:find("^/[%w/._@+=:,-]*$") then return nil end
-    options = options .. " --path " .. path
-  end
-  return "clawker firewall add " .. host .. options
-end
-
-local function refuse(handle, status, asked, why, allow)
-  local log = handle:streamInfo():dynamicMetadata()
-  log:set("clawker", "verdict", "deny")
-  log:set("clawker", "why", why)
-  local fields = {
-    '"error":"refused by the firewall\'s policy"',
-    '"reason":' .. quoted(why),
-    '"host":' .. quoted(asked.host),
-    '"proto":' .. quoted(PROTO),
-    '"port":' .. PORT,
-    '"method":' .. quoted(asked.method),
-    '"path":' .. quoted(asked.path),
-  }
-  if allow then fields[#fields + 1] = '"allow_with":' .. quoted(allow) end
-  fields[#fields + 1] =
-    '"hint":"This is policy, not a fault: ask the user to allow it; other ways are closed too."'
-  handle:respond(
-    {[":status"] = tostring(status), ["content-type"] = "application/json"},
-    "{" .. table.concat(fields, ",") .. "}\n"
-  )
-end
-
--- What the route table says of a reading: the verdict, and what it is about.
-local function look_up(handle, reading)
-  handle:headers():replace(PATH, reading)
-  handle:clearRouteCache()
-  local route = handle:metadata()
-  return route:get("verdict"), route:get("about")
 end
 
 -- The status, the reason and the command that would allow it; nothing where the request is let through.
@@ -132,29 +82,19 @@ local function judge(handle, asked)
   if IS_TLS and asked.host ~= handle:streamInfo():requestedServerName() then
     return 421, "the Host is not the name that the connection was opened for"
   end
-  local verdict, about = look_up(handle, "/")
-  if about == "path" then
-    local list = readings(asked.path)
-    if not list then return 403, "the path can be read in more than one way" end
-    for _, reading in ipairs(list) do
-      verdict = look_up(handle, reading)
-      if verdict == "deny" then return 403, "a rule denies this path" end
-      if verdict ~= "allow" then return 403, "no rule allows this path", command(asked.host, list[1]) end
-    end
-  elseif verdict == "deny" then
-    return 403, "a rule denies this name"
-  elseif verdict ~= "allow" then
+  local list = readings(asked.path)
+  local verdict, about = look_up(handle, list and list[1] or "/")
+  if about ~= "path" then
+    if verdict == "allow" then return nil end
+    if verdict == "deny" then return 403, "a rule denies this name" end
     return 403, "no rule lists this name", command(asked.host)
   end
+  if not list then return 403, "the path can be read in more than one way" end
+  local log = handle:streamInfo():dynamicMetadata()
+  for number = 2, #list do log:set(READINGS, tostring(number), list[number]) end
+  return of_path(verdict, asked, list[1])
 end
 
 function envoy_on_request(handle)
-  local headers = handle:headers()
-  local host = (headers:get(":authority") or ""):lower():gsub(":" .. PORT .. "$", "")
-  local asked = {host = host, method = headers:get(":method") or "", path = headers:get(":path") or ""}
-  -- An error in a script would let the request pass.
-  local judged, status, why, allow = pcall(judge, handle, asked)
-  if not judged then status, why = 403, "it can't be judged" end
-  if status then return refuse(handle, status, asked, why, allow) end
-  handle:streamInfo():dynamicMetadata():set("clawker", "verdict", "allow")
+  run(handle, judge)
 end

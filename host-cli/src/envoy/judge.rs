@@ -1,17 +1,19 @@
-//! The filter that judges each request by its host's routes, and what it shares with them. The filter itself is
-//! `judge.lua`, which reads paths just as [`crate::policy::readings`] does.
+//! The filters that judge each request by its host's routes, and what they share with them. They are written in Lua, and
+//! read paths just as [`crate::policy::readings`] does.
 
 use serde_json::{Value, json};
 
 use super::typed;
 use crate::plan::Judged;
-use crate::policy::{Action, Proto};
+use crate::policy::{Action, MAX_READINGS, Proto};
 
 /// The header in which a reading of the path is looked up; the agent's own is overwritten, and none is sent on.
 pub const PATH: &str = "x-clawker-path";
 /// The filter's name: its routes' metadata stands under it.
 const NAME: &str = "envoy.filters.http.lua";
-const SOURCE: &str = include_str!("judge.lua");
+const BASE: &str = include_str!("judge_base.lua");
+const FIRST: &str = include_str!("judge.lua");
+const NEXT: &str = include_str!("judge_next.lua");
 
 /// What a verdict is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,20 +24,24 @@ pub enum About {
     Path,
 }
 
-/// The filter of a listener.
-pub fn filter(judged: &Judged) -> Value {
+/// The filters of a listener: one for each way in which a path may be read.
+pub fn filters(judged: &Judged) -> impl Iterator<Item = Value> + use<> {
     let head = format!(
         "local PORT, PROTO, IS_TLS = {}, \"{}\", {}\n",
         judged.port,
         judged.proto.as_str(),
         judged.proto == Proto::Tls
     );
-    json!({
-        "name": NAME,
-        "typed_config": typed(
-            "envoy.extensions.filters.http.lua.v3.Lua",
-            json!({"default_source_code": {"inline_string": format!("{head}{SOURCE}")}}),
-        ),
+    (1..=MAX_READINGS).map(move |number| {
+        let own = if number == 1 { FIRST } else { NEXT };
+        let source = format!("{head}local NUMBER = {number}\n{BASE}\n{own}");
+        json!({
+            "name": NAME,
+            "typed_config": typed(
+                "envoy.extensions.filters.http.lua.v3.Lua",
+                json!({"default_source_code": {"inline_string": source}}),
+            ),
+        })
     })
 }
 

@@ -16,7 +16,7 @@ pub use decision::Decision;
 pub use direct::{direct, is_reserved};
 pub use dst::{Dst, DstError};
 pub use floor::{Telemetry, rules as built_in};
-pub use path::{MAX_RULES, PathError, PathRule, PathVerdict, Paths, Pattern, readings};
+pub use path::{MAX_READINGS, MAX_RULES, PathError, PathRule, PathVerdict, Paths, Pattern, readings};
 pub use rule::{Action, Layer, MAX_RANGE, Proto, Rule, RuleError};
 
 /// Why rules can't hold together.

@@ -11,6 +11,8 @@ use crate::config::RawPathRule;
 
 /// How often a path is decoded until nothing changes; one that still does then is refused.
 const MAX_ROUNDS: usize = 4;
+/// The most ways in which a path may be read; one that may be in more is refused.
+pub const MAX_READINGS: usize = 4;
 /// The longest path of a rule.
 const MAX_RULE: usize = 1_024;
 /// The most rules for paths of one destination.
@@ -319,6 +321,9 @@ pub fn readings(path: &str) -> Option<Vec<String>> {
             if !list.contains(&reading) {
                 list.push(reading);
             }
+        }
+        if list.len() > MAX_READINGS {
+            return None;
         }
         if decoded == text {
             return Some(list);

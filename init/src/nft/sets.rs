@@ -214,14 +214,13 @@ pub fn ordered<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> {
     set
 }
 
-/// Intervals as the kernel keeps them: where each begins, and where it has ended unless another begins there.
-/// What lies below the first one is an interval that has ended, too. In ascending order: the kernel takes an
-/// element out of order for an overlap.
+/// Intervals as the kernel keeps them: where each begins, and where it has ended, also where another begins there: the
+/// kernel takes an interval without an end for one that overlaps. What lies below the first one is an interval that
+/// has ended, too. In ascending order: an element out of order counts as an overlap as well.
 fn intervals(routes: &[(PortRange, u16)]) -> Vec<RawElement> {
-    let begins = ordered(routes.iter().map(|(range, _)| range.first()));
     let ends = routes.iter().filter_map(|(range, _)| range.last().checked_add(1));
-    let zero = (!routes.is_empty()).then_some(0);
-    let ended = ends.chain(zero).filter(|port| !begins.contains(port)).map(|port| (port, None));
+    let zero = routes.first().filter(|(range, _)| range.first() > 0).map(|_| 0);
+    let ended = ends.chain(zero).map(|port| (port, None));
     let begun = routes.iter().map(|(range, listener)| (range.first(), Some(*listener)));
     let mut all: Vec<_> = begun.chain(ended).collect();
     all.sort_unstable();
@@ -392,13 +391,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_port_has_no_end_and_neighbours_share_a_bound() {
+    fn the_last_port_has_no_end_and_a_neighbour_s_end_is_listed() {
         let routes = vec![(ports(443, 443), 1), (ports(444, 444), 2), (ports(65535, 65535), 3)];
         let raw = Set { name: "s", elements: Elements::PortRoutes(routes) }.raw();
         let ended: Vec<_> =
             raw.iter().filter(|element| element.interval_end).map(|e| e.key.bytes().to_vec()).collect();
-        assert_eq!(ended, [vec![0, 0], vec![1, 189]]);
-        assert_eq!(raw.len(), 5);
+        assert_eq!(ended, [vec![0, 0], vec![1, 188], vec![1, 189]]);
+        assert_eq!(raw.len(), 6);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! writes down all that reaches it. It sends nothing but answers.
 
 pub mod address;
+pub mod asks;
 pub mod authority;
 pub mod dns;
 pub mod http;

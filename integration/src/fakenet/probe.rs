@@ -21,7 +21,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::dns;
+use super::{asks, dns};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,7 +33,8 @@ fakenet probe udp ADDRESS:PORT TEXT
 fakenet probe icmp ADDRESS [TEXT]
 fakenet probe dns SERVER[:PORT] NAME [TYPE]
 fakenet probe http ADDRESS:PORT HOST PATH [BODY]
-fakenet probe https ADDRESS:PORT NAME PATH [BODY]   (trusts the roots in $SSL_CERT_FILE)";
+fakenet probe https ADDRESS:PORT NAME PATH [BODY]   (trusts the roots in $SSL_CERT_FILE)
+fakenet probe asks FILE                             (likewise; one JSON object a line)";
 
 /// Why a probe has nothing to show.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,7 @@ pub async fn run(arguments: &[String]) -> Result<String, ProbeError> {
         ["dns", server, name, kind] => question(server, name, kind).await,
         ["http", target, host, path] => http(target, host, path, "").await,
         ["http", target, host, path, body] => http(target, host, path, body).await,
+        ["asks", file] => asks::run(file).await,
         ["https", target, name, path] => https(target, name, path, "").await,
         ["https", target, name, path, body] => https(target, name, path, body).await,
         _ => Err(ProbeError::Usage),
@@ -158,16 +160,7 @@ async fn http(target: &str, host: &str, path: &str, body: &str) -> Result<String
 
 async fn https(target: &str, name: &str, path: &str, body: &str) -> Result<String, ProbeError> {
     let target = resolve(target)?;
-    let file = PathBuf::from(std::env::var_os("SSL_CERT_FILE").unwrap_or_default());
-    let pem = fs::read(&file).map_err(|_| ProbeError::Roots(file.clone()))?;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| ProbeError::Roots(file))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = client_config()?;
     let server = ServerName::try_from(name.to_owned()).map_err(|_| ProbeError::Name(name.to_owned()))?;
     let stream = connect(target).await?;
     let talk = async {
@@ -175,6 +168,22 @@ async fn https(target: &str, name: &str, path: &str, body: &str) -> Result<Strin
         exchange(stream, name, path, body).await
     };
     heard(target, timeout(PATIENCE, talk).await)
+}
+
+/// A client that trusts the roots in `$SSL_CERT_FILE`.
+///
+/// # Errors
+/// [`ProbeError::Roots`].
+pub(super) fn client_config() -> Result<rustls::ClientConfig, ProbeError> {
+    let file = PathBuf::from(std::env::var_os("SSL_CERT_FILE").unwrap_or_default());
+    let pem = fs::read(&file).map_err(|_| ProbeError::Roots(file.clone()))?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| ProbeError::Roots(file))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 async fn exchange<S>(mut stream: S, host: &str, path: &str, body: &str) -> io::Result<String>
