@@ -191,6 +191,7 @@ impl Plan {
                     address,
                     port,
                     listener,
+                    expires: None,
                 }));
             }
             answers.insert(text, address);

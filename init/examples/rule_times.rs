@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clawker_init::fence::{Fence, Opening};
+use clawker_init::grants::Running;
 use clawker_init::netfilter::Netfilter;
 use clawker_init::nft::rules::{Features, compile};
 use clawker_init::route;
@@ -26,6 +27,7 @@ fn enforcement(services: u32) -> Enforcement {
                 address: Ipv4Addr::from(0xc612_0000 + n),
                 port: 443,
                 listener: 20_000 + u16::try_from(n % 10_000).unwrap(),
+                expires: None,
             })
             .collect(),
         port_routes: vec![PortRoute { ports: PortRange::single(443), listener: 10_443 }],
@@ -77,7 +79,14 @@ fn main() {
         }
         drop(standing);
         let features = Features { owner: false, egress: true };
-        let text = compile(&enforcement, Opening::Closed, &route::interfaces().unwrap(), features).render();
+        let text = compile(
+            &enforcement,
+            &Running::default(),
+            Opening::Closed,
+            &route::interfaces().unwrap(),
+            features,
+        )
+        .render();
         measure(&format!("peer: the nft program, {services} services"), || {
             new_namespace();
             let start = Instant::now();

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clawker_protocol::enforcement::Enforcement;
+use clawker_protocol::enforcement::{Enforcement, Service};
 use clawker_protocol::event::{Count, RefusalClass};
 
 /// How far the fence is open.
@@ -39,6 +39,16 @@ pub trait Fence {
     /// # Errors
     /// [`FenceError`] as above.
     fn swap(&mut self, enforcement: &Enforcement) -> Result<(), FenceError>;
+
+    /// When the next service with an end is up, on CLOCK_BOOTTIME.
+    fn next_end(&self) -> Option<Duration>;
+
+    /// Ends the services whose time is up, and their flows unless it is open. The kernel has stopped their packets by
+    /// then, whoever lives. Answers with each once.
+    ///
+    /// # Errors
+    /// [`FenceError`]; to be tried again.
+    fn end_due(&mut self) -> Result<Vec<Service>, FenceError>;
 
     /// What was refused so far.
     ///

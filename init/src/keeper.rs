@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
 use clawker_protocol::control::{self, ErrorCode, Network, Op, Request, Response, Status, Versions};
+use clawker_protocol::enforcement::Service;
 use clawker_protocol::event::EventKind;
 use clawker_protocol::secret;
 use nix::sys::time::TimeSpec;
@@ -75,8 +76,13 @@ impl Keeper {
         })
     }
 
+    /// Of a bypass, or of a service with an end.
+    fn next_deadline(&self) -> Option<Duration> {
+        [self.machine.deadline(), self.machine.next_end()].into_iter().flatten().min()
+    }
+
     fn arm(&self) {
-        let set = match self.machine.deadline() {
+        let set = match self.next_deadline() {
             Some(deadline) => self.timer.set(
                 Expiration::OneShot(TimeSpec::from(deadline.max(Duration::from_nanos(1)))),
                 TimerSetTimeFlags::TFD_TIMER_ABSTIME,
@@ -103,6 +109,12 @@ impl Keeper {
             Ok(Some(change)) => self.note(change),
             Ok(None) => {}
             Err(error) => crate::log::line(&format!("can't end the bypass, trying again: {error}")),
+        }
+        match self.machine.end_services(now) {
+            Ok(ended) => ended.into_iter().for_each(|Service { address, port, .. }| {
+                self.events.record(EventKind::GrantEnded { address, port });
+            }),
+            Err(error) => crate::log::line(&format!("can't end a service, trying again: {error}")),
         }
     }
 
@@ -248,7 +260,7 @@ impl Attendant for Keeper {
             return Some(Duration::ZERO);
         }
         let now = boot_time();
-        let deadline = self.machine.deadline().map(|deadline| deadline.saturating_sub(now));
+        let deadline = self.next_deadline().map(|deadline| deadline.saturating_sub(now));
         [self.control.timeout(now), deadline].into_iter().flatten().min()
     }
 

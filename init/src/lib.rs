@@ -10,6 +10,7 @@ pub mod enter;
 pub mod events;
 pub mod exit_code;
 pub mod fence;
+pub mod grants;
 pub mod identity;
 pub mod java;
 pub mod keeper;

@@ -7,12 +7,13 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use clawker_protocol::enforcement::Enforcement;
+use clawker_protocol::enforcement::{Enforcement, Service};
 use clawker_protocol::event::{Count, RefusalClass};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::conntrack::Conntrack;
 use crate::fence::{Fence, FenceError, Opening};
+use crate::grants::{Grants, Moment, Running};
 use crate::netlink::{ACK, Family, REQUEST, Socket, wire::Writer};
 use crate::nflog::Reports;
 use crate::nft::batch::{self, Batch};
@@ -95,6 +96,8 @@ pub struct Netfilter {
 #[derive(Debug)]
 struct Standing {
     enforcement: Enforcement,
+    /// Its services that end by themselves.
+    grants: Grants,
     opening: Opening,
     /// When an opening ends, on CLOCK_BOOTTIME.
     until: Option<Duration>,
@@ -154,12 +157,14 @@ impl Netfilter {
     /// [`NetfilterError`]; nothing of the transaction is in force then, or not all of it could be confirmed.
     pub fn install(&mut self, enforcement: &Enforcement, opening: Opening) -> Result<(), NetfilterError> {
         let interfaces = doing("list the interfaces", route::interfaces())?;
-        let ruleset = self.add_all(enforcement, opening, &interfaces)?;
+        let grants = Grants::of(enforcement, &Grants::default(), moment());
+        let ruleset = self.add_all(enforcement, &grants, opening, &interfaces)?;
         let groups = 1 << (NFNLGRP_NFTABLES - 1);
         doing("watch the tables", self.changes.subscribe(groups))?;
         let fingerprint = read_back::confirm(&mut self.nft, &ruleset)?;
         self.standing = Some(Standing {
             enforcement: enforcement.clone(),
+            grants,
             opening,
             until: deadline(opening),
             interfaces,
@@ -173,6 +178,7 @@ impl Netfilter {
     fn add_all(
         &mut self,
         enforcement: &Enforcement,
+        grants: &Grants,
         opening: Opening,
         interfaces: &[Interface],
     ) -> Result<Ruleset, NetfilterError> {
@@ -180,7 +186,8 @@ impl Netfilter {
         // transaction without a deletion is the faster one.
         let stale = doing("list the tables", read_back::tables(&mut self.nft))?;
         loop {
-            let ruleset = rules::compile(enforcement, opening, interfaces, self.features);
+            let running = grants.running(now());
+            let ruleset = rules::compile(enforcement, &running, opening, interfaces, self.features);
             let mut batch = Batch::new();
             for table in stale.iter().filter(|listed| watch::is_ours(listed)) {
                 batch.delete_table(table.family, &table.name);
@@ -225,16 +232,17 @@ impl Netfilter {
     }
 
     /// The table that judges, as it is now or would be.
-    fn judge(&self, enforcement: &Enforcement, opening: Opening) -> Option<Table> {
-        let ruleset = rules::compile(enforcement, opening, &[], self.features);
+    fn judge(&self, enforcement: &Enforcement, running: &Running, opening: Opening) -> Option<Table> {
+        let ruleset = rules::compile(enforcement, running, opening, &[], self.features);
         ruleset.tables.into_iter().next()
     }
 }
 
 impl Fence for Netfilter {
     fn set_opening(&mut self, opening: Opening) -> Result<(), FenceError> {
-        let enforcement = self.standing()?.enforcement.clone();
-        let Some(table) = self.judge(&enforcement, opening) else { return Ok(()) };
+        let standing = self.standing()?;
+        let enforcement = standing.grants.in_force(&standing.enforcement, now());
+        let Some(table) = self.judge(&enforcement, &Running::default(), opening) else { return Ok(()) };
         let mut batch = Batch::new();
         for set in table.sets.iter().filter(|set| set.name == rules::OPEN) {
             batch.replace_elements(&table, set);
@@ -257,22 +265,65 @@ impl Fence for Netfilter {
     fn swap(&mut self, enforcement: &Enforcement) -> Result<(), FenceError> {
         let standing = self.standing()?;
         let (old, opening) = (standing.enforcement.clone(), standing.opening_now());
-        let (Some(before), Some(table)) = (self.judge(&old, opening), self.judge(enforcement, opening))
+        let moment = moment();
+        let grants = Grants::of(enforcement, &standing.grants, moment);
+        let had = standing.grants.running(moment.boot);
+        let have = grants.running(moment.boot);
+        let (Some(before), Some(table)) =
+            (self.judge(&old, &had, opening), self.judge(enforcement, &have, opening))
         else {
             return Ok(());
         };
+        let in_force = grants.in_force(enforcement, moment.boot);
         let mut batch = Batch::new();
         batch.update(&before, &table, rules::OPEN);
         self.transact(batch)?;
         if let Some(standing) = &mut self.standing {
             standing.enforcement = enforcement.clone();
+            standing.grants = grants;
         }
         let fingerprint = read_back::confirm_table(&mut self.nft, &table)?;
         if let Some(standing) = &mut self.standing {
             standing.fingerprint.replace(fingerprint);
         }
-        let change = cut::Change::between(&old, enforcement);
+        let change = cut::Change::between(&old, &in_force);
         self.cut(&|flow| !change.ends(flow), false)
+    }
+
+    fn next_end(&self) -> Option<Duration> {
+        self.standing.as_ref()?.grants.next_end()
+    }
+
+    fn end_due(&mut self) -> Result<Vec<Service>, FenceError> {
+        let now = now();
+        let standing = self.standing()?;
+        let (enforcement, opening) = (standing.enforcement.clone(), standing.opening_now());
+        let ended = standing.grants.due(now);
+        let running = standing.grants.running(now);
+        let in_force = standing.grants.in_force(&enforcement, now);
+        if ended.is_empty() {
+            return Ok(ended);
+        }
+        let Some(table) = self.judge(&enforcement, &running, opening) else { return Ok(Vec::new()) };
+        // The kernel has most likely taken them out already; now it is certain, and not a tick later.
+        let counting_down = || table.sets.iter().filter(|set| set.counts_down());
+        let mut batch = Batch::new();
+        counting_down().for_each(|set| batch.replace_elements(&table, set));
+        self.transact(batch)?;
+        for set in counting_down() {
+            read_back::confirm_set(&mut self.nft, &table, set)?;
+        }
+        // While open these flows may go on, as any may; closing ends them.
+        if opening == Opening::Closed {
+            let mut before = in_force.clone();
+            before.services.extend(ended.iter().cloned());
+            let change = cut::Change::between(&before, &in_force);
+            self.cut(&|flow| !change.ends(flow), false)?;
+        }
+        if let Some(standing) = &mut self.standing {
+            standing.grants.mark_over(now);
+        }
+        Ok(ended)
     }
 
     fn refused(&mut self) -> Result<BTreeMap<RefusalClass, Count>, FenceError> {
@@ -327,6 +378,10 @@ fn deadline(opening: Opening) -> Option<Duration> {
         Opening::For(time) => Some(now() + time),
         Opening::Closed | Opening::Indefinitely => None,
     }
+}
+
+fn moment() -> Moment {
+    Moment { wall_millis: crate::events::now_millis(), boot: now() }
 }
 
 fn now() -> Duration {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clawker_protocol::boot::BootState;
 use clawker_protocol::control::{ErrorCode, StateName};
-use clawker_protocol::enforcement::Enforcement;
+use clawker_protocol::enforcement::{Enforcement, Service};
 
 use crate::fence::{Fence, FenceError, Opening};
 
@@ -64,6 +64,8 @@ pub struct Machine<F, R> {
     bypass_max: u64,
     /// When a bypass ends, or when a failed close is tried again.
     deadline: Option<Duration>,
+    /// When the end of a service is tried again.
+    end_retry: Option<Duration>,
 }
 
 impl<F: Fence, R: Resolver> Machine<F, R> {
@@ -73,7 +75,7 @@ impl<F: Fence, R: Resolver> Machine<F, R> {
             BootState::Enforcing => StateName::Enforcing,
             BootState::Disabled => StateName::Disabled,
         };
-        Self { fence, resolver, enforcement, state, bypass_max, deadline: None }
+        Self { fence, resolver, enforcement, state, bypass_max, deadline: None, end_retry: None }
     }
 
     /// The state.
@@ -84,6 +86,12 @@ impl<F: Fence, R: Resolver> Machine<F, R> {
     /// When the machine wants to hear from [`Self::tick`].
     pub fn deadline(&self) -> Option<Duration> {
         self.deadline
+    }
+
+    /// When the machine wants to hear from [`Self::end_services`].
+    pub fn next_end(&self) -> Option<Duration> {
+        let end = self.fence.next_end()?;
+        Some(self.end_retry.map_or(end, |retry| end.max(retry)))
     }
 
     /// What is enforced while closed.
@@ -165,6 +173,19 @@ impl<F: Fence, R: Resolver> Machine<F, R> {
             Some(deadline) if now >= deadline => self.enable(now, "deadline").map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// To be called when [`Self::next_end`] has passed; answers with the services that ended.
+    ///
+    /// # Errors
+    /// [`Refused`]; it is tried again every second.
+    pub fn end_services(&mut self, now: Duration) -> Result<Vec<Service>, Refused> {
+        if self.next_end().is_none_or(|end| now < end) {
+            return Ok(Vec::new());
+        }
+        let ended = self.fence.end_due();
+        self.end_retry = ended.is_err().then_some(now + RETRY);
+        Ok(ended?)
     }
 
     /// Swaps what is enforced while closed. The host makes its changes one after the other, so the last one holds.

@@ -4,6 +4,8 @@
 use clawker_protocol::boot::SummaryRule;
 use clawker_protocol::places;
 
+use crate::events::now_millis;
+
 /// What the summary says of a destination.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
@@ -82,7 +84,7 @@ pub fn command(args: &[String]) -> u8 {
         eprintln!("usage: clawker-init why HOST[:PORT]");
         return 2;
     };
-    let rules: Vec<SummaryRule> = match std::fs::read(places::POLICY_SUMMARY)
+    let mut rules: Vec<SummaryRule> = match std::fs::read(places::POLICY_SUMMARY)
         .map_err(|error| error.to_string())
         .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()))
     {
@@ -92,6 +94,8 @@ pub fn command(args: &[String]) -> u8 {
             return 2;
         }
     };
+    let now = now_millis();
+    rules.retain(|rule| rule.expires.is_none_or(|end| end > now));
     let shown: String = host.chars().flat_map(char::escape_debug).collect();
     let rule_text =
         |rule: &SummaryRule| format!("{} {} {} port {}", rule.action, rule.proto, rule.dst, rule.port);
@@ -124,7 +128,13 @@ mod tests {
     use super::*;
 
     fn rule(dst: &str, port: &str, action: &str) -> SummaryRule {
-        SummaryRule { dst: dst.into(), proto: "tls".into(), port: port.into(), action: action.into() }
+        SummaryRule {
+            dst: dst.into(),
+            proto: "tls".into(),
+            port: port.into(),
+            action: action.into(),
+            expires: None,
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clawker_init::conntrack::Conntrack;
 use clawker_init::fence::{Fence, Opening};
+use clawker_init::grants::Running;
 use clawker_init::netfilter::{Netfilter, NetfilterError};
 use clawker_init::nft::rules::{Features, compile};
 use clawker_init::{route, sys};
@@ -48,15 +49,25 @@ fn is_element(line: &str) -> bool {
 fn what_we_install_is_what_nft_makes_of_the_same_rules() {
     let world = World::new();
     let twin = World::new();
+    let mut enforcement = enforcement();
+    // Past: its rule is there, and nothing that counts down.
+    enforcement.services.push(Service {
+        address: [198, 18, 0, 9].into(),
+        port: 22,
+        listener: 10_009,
+        expires: Some(1),
+    });
     for opening in [Opening::Closed, Opening::Indefinitely] {
         world.enter_agent();
         let mut netfilter = Netfilter::open().unwrap();
-        netfilter.install(&enforcement(), opening).unwrap();
+        netfilter.install(&enforcement, opening).unwrap();
         let interfaces = route::interfaces().unwrap();
         assert!(interfaces.iter().any(|interface| interface.name == "eth0"), "{interfaces:?}");
 
         twin.enter_agent();
-        let text = compile(&enforcement(), opening, &route::interfaces().unwrap(), Features::ALL).render();
+        let text =
+            compile(&enforcement, &Running::default(), opening, &route::interfaces().unwrap(), Features::ALL)
+                .render();
         let file = std::env::temp_dir().join(format!("clawker-golden-{}.nft", std::process::id()));
         std::fs::write(&file, text.replace("\tflags owner\n", "")).unwrap();
         let made = twin.nft(&["-f", file.to_str().unwrap()]);
@@ -82,7 +93,12 @@ fn a_swap_leaves_what_an_install_would_have_made() {
     let mut changed = enforcement();
     changed.envoy = net::GATEWAY;
     changed.dns_port += 1;
-    changed.services.push(Service { address: [198, 18, 0, 6].into(), port: 22, listener: 10_002 });
+    changed.services.push(Service {
+        address: [198, 18, 0, 6].into(),
+        port: 22,
+        listener: 10_002,
+        expires: None,
+    });
     changed.services[0].listener = 10_003;
     changed.port_routes.remove(0);
     // Neighbours with listeners of their own.
@@ -96,7 +112,14 @@ fn a_swap_leaves_what_an_install_would_have_made() {
     emptied.services.clear();
     emptied.port_routes.clear();
     emptied.direct.clear();
-    let steps = [enforcement(), changed.clone(), emptied, changed, enforcement()];
+    let mut timed = enforcement();
+    timed.services.push(Service {
+        address: [198, 18, 0, 9].into(),
+        port: 22,
+        listener: 10_009,
+        expires: Some(1),
+    });
+    let steps = [enforcement(), changed.clone(), timed, emptied, changed, enforcement()];
 
     world.enter_agent();
     let mut netfilter = Netfilter::open().unwrap();
@@ -123,6 +146,7 @@ fn ten_thousand_services_fit_in_one_transaction() {
             address: std::net::Ipv4Addr::from(0xc612_0000 + n),
             port: 443,
             listener: 20_000 + u16::try_from(n % 10_000).unwrap(),
+            expires: None,
         })
         .collect();
     let mut netfilter = Netfilter::open().unwrap();

@@ -166,7 +166,7 @@ fn a_swap_ends_the_flows_of_what_is_no_longer_listed_and_no_others() {
     world.enter_agent();
     let mut both = enforcement();
     let other = std::net::Ipv4Addr::new(198, 18, 0, 6);
-    both.services.push(Service { address: other, port: 22, listener: 10_002 });
+    both.services.push(Service { address: other, port: 22, listener: 10_002, expires: None });
     let (kept, removed) = (world.tcp(ENVOY, SERVICE_LISTENER), world.tcp(ENVOY, 10_002));
     let direct = world.tcp(DIRECT, 7000);
     let mut netfilter = Netfilter::open().unwrap();

@@ -121,6 +121,9 @@ pub struct SummaryRule {
     pub port: String,
     /// `allow` or `deny`.
     pub action: String,
+    /// When it ends by itself: milliseconds since 1970, UTC. Absent is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
 }
 
 /// Why a boot config can't be used.

@@ -2,6 +2,7 @@
 //! a packet shows is left. It says nothing of how it is enforced.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ impl From<PortRange> for (u16, u16) {
     }
 }
 
+/// The longest time that a service with an end can have left.
+pub const GRANT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The transport protocols that a rule can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -72,8 +76,12 @@ pub struct Service {
     pub address: Ipv4Addr,
     /// The port that the agent dials.
     pub port: u16,
-    /// The Envoy listener's port.
+    /// The Envoy listener's port. One with an end has a listener of its own: by it, packets of an open flow are
+    /// known.
     pub listener: u16,
+    /// When it ends by itself, with its open flows: milliseconds since 1970, UTC. Absent is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
 }
 
 /// Ports that lead to an Envoy listener whatever the address: it judges by SNI or Host.
@@ -152,9 +160,22 @@ impl Enforcement {
             Some("the address of Envoy or CoreDNS is not one of a container")
         } else if no_listener {
             Some("a service's port is 0")
+        } else if self.shares_a_timed_listener() {
+            Some("a service with an end shares its listener with what ends at another time or never")
         } else {
             None
         }
+    }
+
+    /// Whether a listener would outlive the service that leads to it.
+    fn shares_a_timed_listener(&self) -> bool {
+        let timed = || self.services.iter().filter(|service| service.expires.is_some());
+        timed().any(|timed| {
+            let differs =
+                |other: &Service| other.listener == timed.listener && other.expires != timed.expires;
+            self.services.iter().any(differs)
+                || self.port_routes.iter().any(|route| route.listener == timed.listener)
+        })
     }
 }
 
@@ -192,6 +213,25 @@ mod tests {
         ] {
             assert!(with(from, to).is_some(), "{from} -> {to}");
         }
+    }
+
+    #[test]
+    fn a_listener_never_outlives_the_service_that_ends() {
+        let with = |services: &str| {
+            let text = format!(
+                r#"{{"generation":1,"envoy":"172.20.0.2","coredns":"172.20.0.3","dns_port":5301,"open_dns_port":5300,
+                    "services":[{services}],"port_routes":[{{"ports":[80,80],"listener":98}}]}}"#
+            );
+            serde_json::from_str::<Enforcement>(&text).unwrap().mistake()
+        };
+        let timed = r#"{"address":"10.0.0.1","port":443,"listener":99,"expires":5}"#;
+        assert_eq!(with(timed), None);
+        assert_eq!(with(&[timed, &timed.replace("443", "444")].join(",")), None, "two that end together");
+        for other in [timed.replace(",\"expires\":5", ""), timed.replace(":5}", ":6}")] {
+            assert!(with(&format!("{timed},{other}")).is_some(), "{other}");
+            assert!(with(&format!("{other},{timed}")).is_some(), "{other}");
+        }
+        assert!(with(&timed.replace("99", "98")).is_some(), "shared with a routed port");
     }
 
     #[test]

@@ -115,6 +115,13 @@ pub enum EventKind {
         /// Why.
         why: String,
     },
+    /// A service's time was up: it and its flows ended.
+    GrantEnded {
+        /// Its virtual address.
+        address: std::net::Ipv4Addr,
+        /// Its port.
+        port: u16,
+    },
     /// The policy was swapped.
     Policy {
         /// Its generation.

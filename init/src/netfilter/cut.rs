@@ -121,10 +121,14 @@ pub struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// From one enforcement to the next.
+    /// From one enforcement to the next. A service with an end takes nothing with it: only its own address leads to
+    /// its listener.
     pub fn between(old: &'a Enforcement, new: &'a Enforcement) -> Self {
         let (old, new) = (Allowed::of(old), Allowed::of(new));
-        let services = old.services.iter().any(|(at, listener)| new.services.get(at) != Some(listener));
+        let lasting = old.enforcement.services.iter().filter(|service| service.expires.is_none());
+        let services = lasting
+            .map(|service| SocketAddr::new(service.address.into(), service.port))
+            .any(|at| new.services.get(&at) != old.services.get(&at));
         let routes =
             old.enforcement.port_routes.iter().any(|route| !new.enforcement.port_routes.contains(route));
         Self { old, new, narrower: services || routes }

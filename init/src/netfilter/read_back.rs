@@ -152,7 +152,7 @@ fn compare_chains(nft: &mut Socket, table: &Table) -> Result<(), NetfilterError>
     }
 }
 
-/// Confirms a set's elements.
+/// Confirms a set's elements. One that may be gone by now need not be there; none may be there besides.
 ///
 /// # Errors
 /// [`NetfilterError::ReadBack`] when they differ.
@@ -178,6 +178,10 @@ pub fn confirm_set(nft: &mut Socket, table: &Table, set: &Set) -> Result<(), Net
     let mut expected = set.raw();
     listed.sort_unstable();
     expected.sort_unstable();
+    let gone = set.may_be_gone(super::now());
+    if !gone.is_empty() {
+        expected.retain(|element| !gone.contains(element) || listed.contains(element));
+    }
     if readable && listed == expected { Ok(()) } else { Err(differ("does not hold what was put in")) }
 }
 

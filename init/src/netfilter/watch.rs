@@ -62,8 +62,9 @@ impl Netfilter {
         }
         let new = interfaces.iter().filter(|interface| !standing.interfaces.contains(interface));
         let new: Vec<_> = new.map(|interface| interface.name.escape_default().to_string()).collect();
-        let ruleset =
-            rules::compile(&standing.enforcement, standing.opening_now(), &interfaces, self.features);
+        let running = standing.grants.running(super::now());
+        let opening = standing.opening_now();
+        let ruleset = rules::compile(&standing.enforcement, &running, opening, &interfaces, self.features);
         for table in &ruleset.tables {
             let why = match read_back::confirm_unchanged(&mut self.nft, table, &standing.fingerprint) {
                 Ok(()) => continue,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::rules::{Chain, Ruleset, Table};
-use super::sets::{Elements, Key, Opened, RawElement, Set, TYPE_INET_SERVICE};
+use super::sets::{Key, RawElement, Set, TYPE_INET_SERVICE};
 use super::uapi::*;
 use crate::netlink::wire::Writer;
 use crate::netlink::{ACK, REQUEST};
@@ -128,16 +128,16 @@ impl Batch {
     }
 
     fn add_elements(&mut self, table: &Table, set: &Set, elements: &[RawElement]) {
-        let timeout = match &set.elements {
-            Elements::Families(Some(Opened::For(time))) => {
-                Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1))
-            }
-            _ => None,
-        };
+        // In the order of all of its elements: what has times is only ever put in as a whole.
+        let mut times = set.times().into_iter();
         for chunk in elements.chunks(ELEMENTS) {
             let label = part(table, "elements of set", set.name);
             self.elements(NFT_MSG_NEWSETELEM, CREATE, table, set, label, |to| {
-                chunk.iter().for_each(|element| encode_element(to, element, timeout));
+                for element in chunk {
+                    let timeout =
+                        times.next().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1));
+                    encode_element(to, element, timeout);
+                }
             });
         }
     }
@@ -194,7 +194,8 @@ impl Batch {
             if before == after {
                 continue;
             }
-            if after.flags() & NFT_SET_INTERVAL != 0 {
+            // What the kernel took out by itself can't be deleted one by one.
+            if after.flags() & NFT_SET_INTERVAL != 0 || after.counts_down() {
                 self.replace_elements(new, after);
             } else {
                 let (gone, come) = difference(&before.raw(), &after.raw());

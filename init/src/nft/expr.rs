@@ -15,10 +15,14 @@ const ETH_P_ARP: u16 = 0x0806;
 const LL_TYPE: (u32, u32) = (12, 2);
 /// Where an IPv4 header has its destination.
 const IPV4_DESTINATION: (u32, u32) = (16, 4);
+/// Where an IPv4 header has its source.
+const IPV4_SOURCE: (u32, u32) = (12, 4);
 /// Where an IPv6 header has its destination.
 const IPV6_DESTINATION: (u32, u32) = (24, 16);
 /// Where TCP and UDP have their destination port.
 const DESTINATION_PORT: (u32, u32) = (2, 2);
+/// Where TCP and UDP have their source port.
+const SOURCE_PORT: (u32, u32) = (0, 2);
 
 /// Bits of `ct state`.
 pub const CT_ESTABLISHED: u32 = 2;
@@ -102,6 +106,8 @@ pub enum Step {
     Dport(u16),
     /// Destination address and port are in a set.
     DaddrDportIn(Ip, &'static str),
+    /// IPv4 source address and port are in a set.
+    SaddrSportIn(&'static str),
     /// Transport protocol and destination port are in a set.
     L4DportIn(&'static str),
     /// The ICMPv6 type.
@@ -166,6 +172,7 @@ impl fmt::Display for Step {
             Self::Dport(port) => write!(f, "th dport {port}"),
             Self::DaddrDportIn(Ip::V4, set) => write!(f, "ip daddr . th dport @{set}"),
             Self::DaddrDportIn(Ip::V6, set) => write!(f, "ip6 daddr . th dport @{set}"),
+            Self::SaddrSportIn(set) => write!(f, "ip saddr . th sport @{set}"),
             Self::L4DportIn(set) => write!(f, "meta l4proto . th dport @{set}"),
             Self::Icmpv6Type(kind) => write!(f, "icmpv6 type {kind}"),
             Self::CtReply => f.write_str("ct direction reply"),
@@ -236,6 +243,11 @@ impl Step {
                 };
                 to.payload(NFT_PAYLOAD_NETWORK_HEADER, place, NFT_REG_1);
                 to.dport(second);
+                to.lookup(set, NFT_REG_1, None);
+            }
+            Self::SaddrSportIn(set) => {
+                to.payload(NFT_PAYLOAD_NETWORK_HEADER, IPV4_SOURCE, NFT_REG_1);
+                to.payload(NFT_PAYLOAD_TRANSPORT_HEADER, SOURCE_PORT, NFT_REG32_01);
                 to.lookup(set, NFT_REG_1, None);
             }
             Self::L4DportIn(set) => {

@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod expr;
+mod listing;
 pub mod read;
 pub mod rules;
 pub mod sets;

@@ -5,7 +5,6 @@
 //! and let nothing out without the mark: they go on when the first one goes down with PID 1.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use clawker_protocol::enforcement::{Enforcement, Transport};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -14,6 +13,7 @@ use super::expr::{By, CT_ESTABLISHED, CT_NEW, CT_RELATED, Ip, L4, Step};
 use super::sets::{Elements, Opened, Set, disjoint_direct, disjoint_routes, ordered};
 use super::uapi::*;
 use crate::fence::Opening;
+use crate::grants::Running;
 
 /// The table that judges.
 pub const TABLE: &str = "clawker";
@@ -23,6 +23,13 @@ pub const GUARD: &str = "clawker-guard";
 pub const MARK: u32 = 0x636c_6177;
 /// The set whose elements open the fence.
 pub const OPEN: &str = "open";
+/// The map of services that end by themselves.
+pub const GRANTS: &str = "grants";
+/// The set of the Envoy listeners that only they lead to, for as long as they do: nat is asked for the first packet
+/// of a flow only, this set for each.
+pub const GRANTED: &str = "granted";
+/// The set of such listeners, whatever time is left.
+const TIMED: &str = "timed";
 /// The NFLOG group of refusals and of what passes while the fence is open.
 pub const LOG_GROUP: u16 = 5300;
 /// The prefix of what passes while the fence is open.
@@ -135,22 +142,24 @@ pub struct Ruleset {
     pub tables: Vec<Table>,
 }
 
-/// The tables for an enforcement.
+/// The tables for an enforcement. Of its services with an end, those that are running count.
 pub fn compile(
     enforcement: &Enforcement,
+    running: &Running,
     opening: Opening,
     interfaces: &[Interface],
     features: Features,
 ) -> Ruleset {
-    let mut tables = vec![judge(enforcement, opening, features.owner), guard()];
+    let mut tables = vec![judge(enforcement, running, opening, features.owner), guard()];
     if features.egress && !interfaces.is_empty() {
         tables.push(frame_guard(interfaces));
     }
     Ruleset { tables }
 }
 
-fn judge(enforcement: &Enforcement, opening: Opening, owned: bool) -> Table {
-    let sets = sets(enforcement, opening);
+fn judge(enforcement: &Enforcement, running: &Running, opening: Opening, owned: bool) -> Table {
+    let sets = sets(enforcement, running, opening);
+    let timed = enforcement.services.iter().any(|service| service.expires.is_some());
     let six = sets.iter().any(|set| matches!(&set.elements, Elements::Direct6(direct) if !direct.is_empty()));
     Table {
         family: NFPROTO_INET,
@@ -162,7 +171,8 @@ fn judge(enforcement: &Enforcement, opening: Opening, owned: bool) -> Table {
             base("nat_output", "nat", NF_INET_LOCAL_OUT, PRIORITY_NAT, false, nat_output(enforcement)),
             chain("nat_open", nat_open(enforcement)),
             base("output", "filter", NF_INET_LOCAL_OUT, PRIORITY_FILTER, true, output(enforcement, six)),
-            base("input", "filter", NF_INET_LOCAL_IN, PRIORITY_FILTER, true, input(six)),
+            base("input", "filter", NF_INET_LOCAL_IN, PRIORITY_FILTER, true, input(six, timed)),
+            chain("granted_replies", granted_replies()),
             chain("opened", opened()),
             chain("accepted", vec![vec![Step::SetMark(MARK), Step::Accept]]),
         ]
@@ -187,18 +197,19 @@ fn base(
     Chain { base: Some(Base { kind, hook, priority, drops, device: None }), ..chain(name, rules) }
 }
 
-fn sets(enforcement: &Enforcement, opening: Opening) -> Vec<Set> {
+fn sets(enforcement: &Enforcement, running: &Running, opening: Opening) -> Vec<Set> {
     let opened = match opening {
         Opening::Closed => None,
         Opening::For(time) => Some(Opened::For(time)),
         Opening::Indefinitely => Some(Opened::Indefinitely),
     };
     let mut services = BTreeMap::new();
-    for service in &enforcement.services {
+    for service in enforcement.services.iter().filter(|service| service.expires.is_none()) {
         services.entry((service.address, service.port)).or_insert(service.listener);
     }
-    let listeners = enforcement.services.iter().map(|service| service.listener);
+    let listeners = services.values().copied().collect::<Vec<_>>();
     let routed = enforcement.port_routes.iter().map(|route| route.listener);
+    let timed = enforcement.services.iter().filter(|service| service.expires.is_some());
     let four = |net: &IpNet| match net {
         IpNet::V4(net) => Some(net.trunc()),
         IpNet::V6(_) => None,
@@ -219,7 +230,15 @@ fn sets(enforcement: &Enforcement, opening: Opening) -> Vec<Set> {
         Set {
             name: "listeners",
             elements: Elements::Listeners(ordered(
-                listeners.chain(routed).map(|port| (enforcement.envoy, port)),
+                listeners.into_iter().chain(routed).map(|port| (enforcement.envoy, port)),
+            )),
+        },
+        Set { name: GRANTS, elements: Elements::Grants(running.clone()) },
+        Set { name: GRANTED, elements: Elements::GrantListeners(enforcement.envoy, running.clone()) },
+        Set {
+            name: TIMED,
+            elements: Elements::Listeners(ordered(
+                timed.map(|service| (enforcement.envoy, service.listener)),
             )),
         },
         Set { name: "services", elements: Elements::Services(services) },
@@ -249,6 +268,7 @@ fn nat_output(e: &Enforcement) -> Vec<Vec<Step>> {
         vec![FamilyIn(OPEN), Goto("nat_open")],
         dns(L4::Udp),
         dns(L4::Tcp),
+        rule(&tcp4, [DnatMap(e.envoy, By::AddressAndPort, GRANTS)]),
         rule(&tcp4, [DnatMap(e.envoy, By::AddressAndPort, "services")]),
         vec![ToLoopback(true), Return],
         rule(&tcp4, [DaddrDportIn(Ip::V4, "direct4"), Return]),
@@ -264,11 +284,9 @@ fn nat_open(e: &Enforcement) -> Vec<Vec<Step>> {
         let to = Step::Dnat(e.coredns, e.open_dns_port);
         vec![Step::Family(Ip::V4), Step::Daddr(e.coredns), Step::L4(l4), Step::Dport(DNS), to]
     };
-    vec![
-        dns(L4::Udp),
-        dns(L4::Tcp),
-        vec![Step::Family(Ip::V4), Step::L4(L4::Tcp), Step::DnatMap(e.envoy, By::AddressAndPort, "services")],
-    ]
+    let name =
+        |map| vec![Step::Family(Ip::V4), Step::L4(L4::Tcp), Step::DnatMap(e.envoy, By::AddressAndPort, map)];
+    vec![dns(L4::Udp), dns(L4::Tcp), name(GRANTS), name("services")]
 }
 
 fn output(e: &Enforcement, six: bool) -> Vec<Vec<Step>> {
@@ -291,6 +309,7 @@ fn output(e: &Enforcement, six: bool) -> Vec<Vec<Step>> {
         coredns(L4::Udp),
         coredns(L4::Tcp),
         rule(&tcp4, [DaddrDportIn(Ip::V4, "listeners"), CtDnat, accepted.clone()]),
+        rule(&tcp4, [DaddrDportIn(Ip::V4, GRANTED), CtDnat, accepted.clone()]),
         rule(&tcp4, [DaddrDportIn(Ip::V4, "direct4"), accepted.clone()]),
         rule(&tcp6, [DaddrDportIn(Ip::V6, "direct6"), accepted.clone()]),
     ];
@@ -307,19 +326,33 @@ fn output(e: &Enforcement, six: bool) -> Vec<Vec<Step>> {
     rules
 }
 
-fn input(six: bool) -> Vec<Vec<Step>> {
+fn input(six: bool, timed: bool) -> Vec<Vec<Step>> {
     use Step::{Accept, CtReply, CtState, FromLoopback, Goto, L4DportIn};
-    let mut rules = vec![
-        vec![FromLoopback, Accept],
+    let mut rules = vec![vec![FromLoopback, Accept]];
+    if timed {
+        let from = [Step::Family(Ip::V4), Step::L4(L4::Tcp), Step::SaddrSportIn(TIMED)];
+        rules.push(rule(&from, [Goto("granted_replies")]));
+    }
+    rules.extend([
         vec![CtReply, CtState(CT_ESTABLISHED), Accept],
         vec![CtState(CT_RELATED), Accept],
         vec![L4DportIn("published"), Accept],
-    ];
+    ]);
     if six {
         rules.extend(neighbours(&Accept));
     }
     rules.push(vec![Goto("refuse_inbound")]);
     rules
+}
+
+/// What the other side sends on a flow whose time is up does not arrive either. While open, no time is counted.
+fn granted_replies() -> Vec<Vec<Step>> {
+    let answers = [Step::CtReply, Step::CtState(CT_ESTABLISHED), Step::Accept];
+    vec![
+        rule(&[Step::FamilyIn(OPEN)], answers.clone()),
+        rule(&[Step::Family(Ip::V4), Step::SaddrSportIn(GRANTED)], answers),
+        vec![Step::Goto("refuse_inbound")],
+    ]
 }
 
 /// Without neighbour discovery no IPv6 destination can be reached.
@@ -417,65 +450,6 @@ fn frame_guard(interfaces: &[Interface]) -> Table {
 
 fn rule<const N: usize>(matches: &[Step], then: [Step; N]) -> Vec<Step> {
     matches.iter().cloned().chain(then).collect()
-}
-
-impl Ruleset {
-    /// A listing that `nft -f` reads.
-    pub fn render(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl fmt::Display for Ruleset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tables.iter().try_for_each(|table| table.fmt(f))
-    }
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let family = if self.family == NFPROTO_NETDEV { "netdev" } else { "inet" };
-        writeln!(f, "table {family} {} {{", self.name)?;
-        if self.owned {
-            writeln!(f, "\tflags owner")?;
-        }
-        for counter in &self.counters {
-            writeln!(f, "\tcounter {counter} {{\n\t}}")?;
-        }
-        self.sets.iter().try_for_each(|set| set.fmt(f))?;
-        self.chains.iter().try_for_each(|chain| chain.fmt(f))?;
-        writeln!(f, "}}")
-    }
-}
-
-impl fmt::Display for Chain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\tchain {} {{", self.name)?;
-        if let Some(base) = &self.base {
-            base.fmt(f)?;
-        }
-        for rule in &self.rules {
-            let steps: Vec<String> = rule.iter().map(Step::to_string).collect();
-            writeln!(f, "\t\t{}", steps.join(" "))?;
-        }
-        writeln!(f, "\t}}")
-    }
-}
-
-impl fmt::Display for Base {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hook = match (&self.device, self.hook) {
-            (Some(_), _) => "egress",
-            (None, NF_INET_LOCAL_IN) => "input",
-            (None, _) => "output",
-        };
-        write!(f, "\t\ttype {} hook {hook}", self.kind)?;
-        if let Some(device) = &self.device {
-            write!(f, " device \"{device}\"")?;
-        }
-        let policy = if self.drops { "drop" } else { "accept" };
-        writeln!(f, " priority {}; policy {policy};", self.priority)
-    }
 }
 
 #[cfg(test)]

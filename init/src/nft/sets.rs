@@ -1,7 +1,6 @@
 //! Sets and maps: what stands in them as people think of it, and the keys that the kernel compares.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use clawker_protocol::enforcement::{Direct, PortRange, PortRoute};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::uapi::*;
+use crate::grants::Running;
 
 /// nft's own numbers for types: the kernel keeps them so that listings can name the type.
 const TYPE_NFPROTO: u32 = 2;
@@ -19,6 +19,10 @@ const TYPE_INET_PROTOCOL: u32 = 12;
 pub const TYPE_INET_SERVICE: u32 = 13;
 /// How nft joins two types in one number.
 const TYPE_BITS: u32 = 6;
+/// What the fence opens for.
+const FAMILIES: [u8; 2] = [NFPROTO_IPV4, NFPROTO_IPV6];
+/// The kernel counts in ticks, which may be this long.
+const KERNEL_TICK: Duration = Duration::from_millis(20);
 /// The longest key: an IPv6 address and a port, each padded to four bytes.
 const KEY_MAX: usize = 20;
 
@@ -69,6 +73,10 @@ pub enum Elements {
     Families(Option<Opened>),
     /// Address and port to listener.
     Services(BTreeMap<(Ipv4Addr, u16), u16>),
+    /// Address and port to listener, each for as long as it has left.
+    Grants(Running),
+    /// Envoy's address and the listeners of what has time left.
+    GrantListeners(Ipv4Addr, Running),
     /// Port ranges to listener; none touches another.
     PortRoutes(Vec<(PortRange, u16)>),
     /// Address and port. Two bytes of port alone would make the kernel choose a bitmap, which takes time by the
@@ -110,7 +118,9 @@ impl Set {
     pub fn flags(&self) -> u32 {
         match self.elements {
             Elements::Families(_) => NFT_SET_TIMEOUT,
+            Elements::GrantListeners(..) => NFT_SET_TIMEOUT,
             Elements::Services(_) => NFT_SET_MAP,
+            Elements::Grants(_) => NFT_SET_MAP | NFT_SET_TIMEOUT,
             Elements::PortRoutes(_) => NFT_SET_MAP | NFT_SET_INTERVAL,
             Elements::Listeners(_) | Elements::L4Ports(_) => 0,
             Elements::Direct4(_) | Elements::Direct6(_) => NFT_SET_INTERVAL | NFT_SET_CONCAT,
@@ -122,7 +132,11 @@ impl Set {
         let pair = |first: u32| first << TYPE_BITS | TYPE_INET_SERVICE;
         match self.elements {
             Elements::Families(_) => TYPE_NFPROTO,
-            Elements::Services(_) | Elements::Listeners(_) | Elements::Direct4(_) => pair(TYPE_IPADDR),
+            Elements::Services(_)
+            | Elements::Grants(_)
+            | Elements::GrantListeners(..)
+            | Elements::Listeners(_)
+            | Elements::Direct4(_) => pair(TYPE_IPADDR),
             Elements::Direct6(_) => pair(TYPE_IP6ADDR),
             Elements::PortRoutes(_) => TYPE_INET_SERVICE,
             Elements::L4Ports(_) => pair(TYPE_INET_PROTOCOL),
@@ -134,7 +148,12 @@ impl Set {
         match self.elements {
             Elements::Families(_) => 1,
             Elements::PortRoutes(_) => 2,
-            Elements::Services(_) | Elements::Listeners(_) | Elements::Direct4(_) | Elements::L4Ports(_) => 8,
+            Elements::Services(_)
+            | Elements::Grants(_)
+            | Elements::GrantListeners(..)
+            | Elements::Listeners(_)
+            | Elements::Direct4(_)
+            | Elements::L4Ports(_) => 8,
             Elements::Direct6(_) => 20,
         }
     }
@@ -153,6 +172,33 @@ impl Set {
         self.flags() & NFT_SET_MAP != 0
     }
 
+    /// How long each element stands, in the order of [`Self::raw`]; empty where none goes by itself.
+    pub fn times(&self) -> Vec<Duration> {
+        match &self.elements {
+            Elements::Families(Some(Opened::For(time))) => vec![*time; FAMILIES.len()],
+            Elements::Grants(running) => running.grants.iter().map(|grant| grant.left).collect(),
+            Elements::GrantListeners(_, running) => {
+                running.listeners().into_iter().map(|(_, left)| left).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The elements of grants that the kernel may have taken out by `now` (CLOCK_BOOTTIME).
+    pub fn may_be_gone(&self, now: Duration) -> Vec<RawElement> {
+        let (Elements::Grants(running) | Elements::GrantListeners(_, running)) = &self.elements else {
+            return Vec::new();
+        };
+        let passed = now.saturating_sub(running.at) + KERNEL_TICK;
+        let timed = self.raw().into_iter().zip(self.times());
+        timed.filter(|(_, left)| *left <= passed).map(|(element, _)| element).collect()
+    }
+
+    /// Whether what stands in it counts down, so that it is never the same twice.
+    pub fn counts_down(&self) -> bool {
+        matches!(self.elements, Elements::Grants(_) | Elements::GrantListeners(..))
+    }
+
     /// The elements as the kernel lists them.
     pub fn raw(&self) -> Vec<RawElement> {
         let one = |parts: &[&[u8]]| {
@@ -166,10 +212,24 @@ impl Set {
         };
         match &self.elements {
             Elements::Families(None) => Vec::new(),
-            Elements::Families(Some(opened)) => [NFPROTO_IPV4, NFPROTO_IPV6]
+            Elements::Families(Some(opened)) => FAMILIES
                 .iter()
                 .filter_map(|family| one(&[&[*family]]))
                 .map(|element| RawElement { timed: matches!(opened, Opened::For(_)), ..element })
+                .collect(),
+            Elements::Grants(running) => running
+                .grants
+                .iter()
+                .filter_map(|grant| {
+                    let element = one(&[&grant.address.octets(), &port(grant.port)])?;
+                    Some(RawElement { value: Some(grant.listener), timed: true, ..element })
+                })
+                .collect(),
+            Elements::GrantListeners(envoy, running) => running
+                .listeners()
+                .iter()
+                .filter_map(|(listener, _)| one(&[&envoy.octets(), &port(*listener)]))
+                .map(|element| RawElement { timed: true, ..element })
                 .collect(),
             Elements::Services(services) => services
                 .iter()
@@ -302,75 +362,9 @@ pub fn disjoint_direct<N: Copy + Ord>(
     merged.into_iter().flat_map(|(net, ranges)| ranges.into_iter().map(move |range| (net, range))).collect()
 }
 
-fn range(ports: PortRange) -> String {
-    if ports.first() == ports.last() {
-        ports.first().to_string()
-    } else {
-        format!("{}-{}", ports.first(), ports.last())
-    }
-}
-
-impl Elements {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Families(_) => "nf_proto",
-            Self::Services(_) => "ipv4_addr . inet_service : inet_service",
-            Self::PortRoutes(_) => "inet_service : inet_service",
-            Self::Listeners(_) | Self::Direct4(_) => "ipv4_addr . inet_service",
-            Self::Direct6(_) => "ipv6_addr . inet_service",
-            Self::L4Ports(_) => "inet_proto . inet_service",
-        }
-    }
-
-    fn listed(&self) -> Vec<String> {
-        match self {
-            Self::Families(None) => Vec::new(),
-            Self::Families(Some(Opened::Indefinitely)) => vec!["ipv4".into(), "ipv6".into()],
-            Self::Families(Some(Opened::For(time))) => {
-                ["ipv4", "ipv6"].map(|family| format!("{family} timeout {}ms", time.as_millis())).to_vec()
-            }
-            Self::Services(services) => services
-                .iter()
-                .map(|((address, port), listener)| format!("{address} . {port} : {listener}"))
-                .collect(),
-            Self::PortRoutes(routes) => {
-                routes.iter().map(|(ports, listener)| format!("{} : {listener}", range(*ports))).collect()
-            }
-            Self::Listeners(listeners) => {
-                listeners.iter().map(|(address, port)| format!("{address} . {port}")).collect()
-            }
-            Self::Direct4(direct) => {
-                direct.iter().map(|(net, ports)| format!("{net} . {}", range(*ports))).collect()
-            }
-            Self::Direct6(direct) => {
-                direct.iter().map(|(net, ports)| format!("{net} . {}", range(*ports))).collect()
-            }
-            Self::L4Ports(ports) => ports.iter().map(|(l4, port)| format!("{l4} . {port}")).collect(),
-        }
-    }
-}
-
-impl fmt::Display for Set {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.is_map() { "map" } else { "set" };
-        writeln!(f, "\t{word} {} {{", self.name)?;
-        writeln!(f, "\t\ttype {}", self.elements.kind())?;
-        if self.flags() & NFT_SET_INTERVAL != 0 {
-            writeln!(f, "\t\tflags interval")?;
-        }
-        if self.flags() & NFT_SET_TIMEOUT != 0 {
-            writeln!(f, "\t\tflags timeout")?;
-        }
-        let listed = self.elements.listed();
-        if !listed.is_empty() {
-            writeln!(f, "\t\telements = {{ {} }}", listed.join(", "))?;
-        }
-        writeln!(f, "\t}}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::listing::range;
     use super::*;
 
     fn ports(first: u16, last: u16) -> PortRange {

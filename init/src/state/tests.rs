@@ -13,6 +13,7 @@ struct Recorder {
     calls: Rc<RefCell<Vec<String>>>,
     fence_fails: Rc<Cell<bool>>,
     resolver_fails: Rc<Cell<bool>>,
+    next_end: Rc<Cell<Option<Duration>>>,
 }
 
 impl Recorder {
@@ -34,6 +35,14 @@ impl Fence for Recorder {
     }
     fn swap(&mut self, enforcement: &Enforcement) -> Result<(), FenceError> {
         self.fence(format!("swap {}", enforcement.generation))
+    }
+    fn next_end(&self) -> Option<Duration> {
+        self.next_end.get()
+    }
+    fn end_due(&mut self) -> Result<Vec<Service>, FenceError> {
+        self.fence("end".into())?;
+        self.next_end.set(None);
+        Ok(vec![Service { address: Ipv4Addr::new(198, 18, 0, 5), port: 22, listener: 1, expires: Some(1) }])
     }
     fn refused(&mut self) -> Result<BTreeMap<RefusalClass, Count>, FenceError> {
         Ok(BTreeMap::new())
@@ -149,4 +158,20 @@ fn a_policy_that_the_kernel_refuses_leaves_the_old_one() {
     // A policy of the agent's own has a count of its own.
     machine.swap(enforcement(2)).unwrap();
     assert_eq!(machine.enforcement().generation, 2);
+}
+
+#[test]
+fn a_service_ends_on_time_and_is_tried_again_where_the_kernel_refuses() {
+    let (mut machine, recorder) = machine();
+    assert_eq!((machine.next_end(), machine.end_services(at(1)).unwrap()), (None, vec![]));
+    recorder.next_end.set(Some(at(10)));
+    assert_eq!(machine.end_services(at(9)).unwrap(), []);
+    recorder.fence_fails.set(true);
+    assert!(machine.end_services(at(10)).is_err());
+    assert_eq!(machine.next_end(), Some(at(11)), "a loop that never sleeps");
+    recorder.fence_fails.set(false);
+    assert_eq!(machine.end_services(at(10)).unwrap(), []);
+    assert_eq!(machine.end_services(at(11)).unwrap().len(), 1);
+    assert_eq!((machine.next_end(), machine.state()), (None, StateName::Enforcing));
+    assert_eq!(recorder.last(), "end");
 }

@@ -40,7 +40,7 @@ pub fn enforcement() -> Enforcement {
         coredns: COREDNS,
         dns_port: DNS_PORT,
         open_dns_port: OPEN_DNS_PORT,
-        services: vec![Service { address: VIRTUAL, port: 22, listener: SERVICE_LISTENER }],
+        services: vec![Service { address: VIRTUAL, port: 22, listener: SERVICE_LISTENER, expires: None }],
         port_routes: vec![
             PortRoute { ports: PortRange::single(443), listener: ROUTE_LISTENER },
             PortRoute { ports: PortRange::new(8000, 8100).unwrap(), listener: ROUTE_LISTENER },

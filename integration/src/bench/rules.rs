@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clawker_init::fence::{Fence, Opening};
+use clawker_init::grants::Running;
 use clawker_init::netfilter::Netfilter;
 use clawker_init::netlink::{Family, Socket};
 use clawker_init::nft::batch::Batch;
@@ -24,7 +25,7 @@ pub fn enforcement(services: u32) -> Enforcement {
         dns_port: 5301,
         open_dns_port: 5300,
         services: (0..services)
-            .map(|n| Service { address: address(n), port: 443, listener: 20_000 })
+            .map(|n| Service { address: address(n), port: 443, listener: 20_000, expires: None })
             .collect(),
         port_routes: vec![
             PortRoute { ports: PortRange::single(443), listener: 20_000 },
@@ -42,7 +43,8 @@ pub fn enforcement(services: u32) -> Enforcement {
 /// When the kernel refused.
 pub fn transaction(services: u32) -> Result<(), Box<dyn std::error::Error>> {
     let interfaces = route::interfaces()?;
-    let ruleset = compile(&enforcement(services), Opening::Closed, &interfaces, Features::ALL);
+    let ruleset =
+        compile(&enforcement(services), &Running::default(), Opening::Closed, &interfaces, Features::ALL);
     let socket = Socket::open(Family::Netfilter, 0)?;
     let mut batch = Batch::new();
     batch.add_ruleset(&ruleset);

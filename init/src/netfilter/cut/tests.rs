@@ -5,7 +5,7 @@ use super::*;
 fn enforcement() -> Enforcement {
     let text = r#"{"generation":1,"envoy":"172.20.0.2","coredns":"172.20.0.3","dns_port":5301,"open_dns_port":5300}"#;
     Enforcement {
-        services: vec![Service { address: [198, 18, 0, 5].into(), port: 22, listener: 10001 }],
+        services: vec![Service { address: [198, 18, 0, 5].into(), port: 22, listener: 10001, expires: None }],
         port_routes: vec![PortRoute { ports: PortRange::single(443), listener: 10443 }],
         direct: vec![Direct { net: "198.51.100.0/24".parse().unwrap(), ports: PortRange::single(7000) }],
         published: vec![Published { transport: Transport::Tcp, port: 8080 }],
@@ -66,7 +66,7 @@ fn a_swap_ends_what_was_taken_away_and_what_may_have_been_for_it() {
     };
     assert_eq!(ends(&old), [false; 4]);
     let mut new = old.clone();
-    new.services.push(Service { address: [198, 18, 0, 6].into(), port: 22, listener: 10002 });
+    new.services.push(Service { address: [198, 18, 0, 6].into(), port: 22, listener: 10002, expires: None });
     assert_eq!(ends(&new), [false; 4], "more is listed");
     new.services.remove(0);
     assert_eq!(ends(&new), [true, true, false, false], "a name is gone");
