@@ -208,7 +208,7 @@ fn summary(policy: &Policy) -> Vec<SummaryRule> {
             proto: rule.proto.as_str().to_owned(),
             port: rule.port_text(),
             action: rule.action.as_str().to_owned(),
-            expires: None,
+            expires: rule.expires,
         })
         .collect()
 }

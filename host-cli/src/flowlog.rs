@@ -91,10 +91,9 @@ pub fn of_init(line: &str) -> Option<Entry> {
         EventKind::Policy { generation } => {
             happened("policy", format!("generation {generation}"), String::new())
         }
-        EventKind::GrantEnded { address, port } => Entry {
-            port: Some(port),
-            ..happened("ended", address.to_string(), "its time was up".to_owned())
-        },
+        EventKind::GrantEnded { address, port } => {
+            Entry { port: Some(port), ..happened("ended", address.to_string(), "its time was up".to_owned()) }
+        }
         EventKind::AgentStarted { pid } => happened("started", format!("pid {pid}"), String::new()),
         EventKind::AgentExited { code } => happened("exited", format!("code {code}"), String::new()),
     })

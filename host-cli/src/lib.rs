@@ -23,6 +23,7 @@ pub mod exec;
 pub mod exit;
 pub mod flowlog;
 pub mod gateway;
+pub mod grant;
 pub mod images;
 pub mod launch;
 pub mod limits;

@@ -14,6 +14,10 @@ mod door;
 
 pub use door::{Dial, Door, Private};
 
+mod grants;
+
+use grants::Granted;
+
 /// A policy worked out. Kept in state, so that Envoy's files can be made of all of them at any time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,7 +126,9 @@ impl Plan {
             port_routes: Vec::new(),
         };
         plan.listeners(policy, alloc)?;
-        plan.names(policy, alloc)?;
+        let granted = grants::of(policy, owner.id, alloc)?;
+        plan.names(policy, &granted, alloc)?;
+        plan.grant_listeners(&granted, policy, alloc)?;
         Ok(plan)
     }
 
@@ -159,7 +165,12 @@ impl Plan {
     }
 
     /// Addresses and services of every name that anything may reach.
-    fn names(&mut self, policy: &Policy, alloc: &mut Alloc) -> Result<(), AllocError> {
+    fn names(
+        &mut self,
+        policy: &Policy,
+        granted: &[Granted<'_>],
+        alloc: &mut Alloc,
+    ) -> Result<(), AllocError> {
         let streams: HashMap<(&str, u16), u16> = self
             .streams
             .iter()
@@ -185,8 +196,11 @@ impl Plan {
                     ports.insert(judged.port, judged.listener);
                 }
             }
-            let address = if ports.is_empty() { None } else { Some(alloc.address(dst)?) };
+            let timed = grants::services(granted, policy, dst, &ports);
+            let leads = !ports.is_empty() || !timed.is_empty();
+            let address = if leads { Some(alloc.address(dst)?) } else { None };
             if let Some(address) = address {
+                services.extend(grants::timed(address, timed));
                 services.extend(ports.into_iter().map(|(port, listener)| Service {
                     address,
                     port,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::config::{ConfigError, FILE, Loaded, RawRule, SETTINGS, Settings, Telemetry};
+use crate::grant;
 use crate::lock::StateLock;
 use crate::paths::Paths;
 use crate::policy::{Action, Layer, Policy, PolicyError, Proto, Rule, RuleError};
@@ -92,6 +93,9 @@ pub struct CliRule {
     /// For one agent only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<Name>,
+    /// When it ends by itself: milliseconds since 1970, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
 }
 
 /// 8 hex digits of a project's folder.
@@ -108,13 +112,16 @@ fn file(paths: &Paths, dir: &Path) -> PathBuf {
 }
 
 impl Project {
-    /// What is remembered of a folder.
+    /// What is remembered of a folder, without what has ended by itself: the next change forgets that.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn load(paths: &Paths, dir: &Path) -> Result<Self, StoreError> {
         let loaded: Option<Self> = store::load(&file(paths, dir))?;
-        Ok(loaded.unwrap_or_else(|| Self { dir: dir.to_owned(), ..Self::default() }))
+        let mut project = loaded.unwrap_or_else(|| Self { dir: dir.to_owned(), ..Self::default() });
+        let now = grant::now();
+        project.cli.retain(|rule| !grant::is_over(rule.expires, now));
+        Ok(project)
     }
 
     /// Remembers it.
@@ -145,7 +152,8 @@ impl Project {
                 Some(name) if Some(name) == agent => Layer::Agent,
                 Some(_) => continue,
             };
-            rules.push(Rule::parse(&one.rule, layer, "clawker firewall add")?);
+            let rule = Rule::parse(&one.rule, layer, "clawker firewall add")?;
+            rules.push(Rule { expires: one.expires, ..rule });
         }
         Ok(Policy::new(rules)?)
     }

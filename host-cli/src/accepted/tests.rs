@@ -109,3 +109,27 @@ fn a_rule_that_can_t_be_enforced_names_its_line_and_changes_nothing() {
     }
     assert!(!Path::new(&folder.0.projects()).exists());
 }
+
+#[test]
+fn a_rule_whose_time_is_up_is_not_there_and_the_next_change_forgets_it() {
+    let folder = Folder::new("grants");
+    let (lock, now) = (StateLock::acquire(&folder.0).unwrap(), crate::grant::now());
+    let rule = |dst: &str, expires| crate::project::CliRule {
+        rule: config::RawRule { dst: dst.to_owned(), ..Default::default() },
+        agent: None,
+        expires,
+    };
+    let mut project = folder.project();
+    project.cli =
+        vec![rule("lasting.test", None), rule("over.test", Some(now)), rule("once.test", Some(now + 60_000))];
+    project.save(&folder.0, &lock).unwrap();
+    let project = folder.project();
+    let names: Vec<&str> = project.cli.iter().map(|rule| rule.rule.dst.as_str()).collect();
+    assert_eq!(names, ["lasting.test", "once.test"]);
+    assert_eq!(project.policy(&folder.loaded().settings, None).unwrap().grants().len(), 1);
+    let file = folder.0.projects().join(format!("{}.json", crate::project::id(&project.dir)));
+    let stored = || std::fs::read_to_string(&file).unwrap();
+    assert!(stored().contains("over.test"));
+    project.save(&folder.0, &lock).unwrap();
+    assert!(!stored().contains("over.test"));
+}

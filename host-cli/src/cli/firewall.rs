@@ -63,6 +63,7 @@ Examples:
   clawker firewall add example.com                       TLS on 443
   clawker firewall add .example.com                      it and every name below it
   clawker firewall add example.com --proto ssh           port 22
+  clawker firewall add example.com --for 10m             ends by itself, with its open connections
   clawker firewall add 10.1.2.0/24 --proto tcp --port 5432
   clawker firewall add api.example.com --path /repos/    only what lies below /repos/
   clawker firewall add git.example.com --path '~.*/git-receive-pack' --action deny
@@ -88,6 +89,14 @@ pub struct AddArgs {
     /// apex: whichever name below .name is asked for, name is what is resolved
     #[arg(long, value_name = "HOW")]
     pub resolve_as: Option<String>,
+    /// Only for so long, like 30s or 10m; given again, the new time counts
+    #[arg(
+        long = "for",
+        value_name = "DURATION",
+        value_parser = clawker_protocol::duration::parse,
+        conflicts_with = "path"
+    )]
+    pub length: Option<Duration>,
 }
 
 /// `clawker firewall remove`

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::ListContainersOptions;
 use clawker_protocol::control::{StateName, Status};
+use clawker_protocol::duration;
 use clawker_protocol::event::EventKind;
 use serde::Serialize;
 
@@ -12,7 +13,9 @@ use crate::cli::PsArgs;
 use crate::config;
 use crate::context::Context;
 use crate::docker::{DockerError, Engine};
-use crate::exit::{OK, Outcome};
+use crate::exit::{Failure, OK, Outcome};
+use crate::grant::{self, Left};
+use crate::project::Project;
 use crate::store::{self, AgentRecord};
 use crate::{control, output};
 
@@ -32,6 +35,8 @@ struct Row {
     bypass_left_millis: Option<u64>,
     refused_packets: Option<u64>,
     last_refusal: Option<String>,
+    /// Rules that end by themselves, the next one first.
+    grants: Vec<Left>,
 }
 
 /// Prints the list.
@@ -49,7 +54,7 @@ pub async fn run(ctx: &Context, args: &PsArgs) -> Outcome {
         // A paused one is not gone: it goes on where it stood.
         if running || status == "paused" || args.all {
             let control = if running { control::quick_status(&ctx.paths, record).ok() } else { None };
-            rows.push(row(record, status, control.as_ref()));
+            rows.push(Row { grants: grants(ctx, record)?, ..row(record, status, control.as_ref()) });
         }
     }
     rows.sort_by(|a, b| (&a.project, &a.agent, &a.dir).cmp(&(&b.project, &b.agent, &b.dir)));
@@ -86,7 +91,15 @@ fn row(record: &AgentRecord, status: &str, control: Option<&Status>) -> Row {
         bypass_left_millis: control.and_then(|control| control.bypass_left_millis),
         refused_packets: control.map(|control| control.refused.values().map(|count| count.packets).sum()),
         last_refusal: control.and_then(last_refusal),
+        grants: Vec::new(),
     }
+}
+
+/// What is left of what the agent may reach for a while.
+fn grants(ctx: &Context, record: &AgentRecord) -> Result<Vec<Left>, Failure> {
+    let settings = config::settings(&ctx.paths)?;
+    let policy = Project::load(&ctx.paths, &record.project_dir)?.policy(&settings, Some(&record.agent))?;
+    Ok(grant::all_left(&policy, grant::now()))
 }
 
 /// The newest refusal in words; what the agent chose of it is escaped by whoever prints it.
@@ -120,7 +133,23 @@ fn lines(rows: &[Row]) -> Vec<Vec<String>> {
         let cells = [&row.project, &row.agent, &row.status, &firewall, &refused, &last, &row.image];
         lines.push(cells.map(|cell| output::escape(cell)).to_vec());
     }
+    if rows.iter().any(|row| !row.grants.is_empty()) {
+        let cells =
+            rows.iter().map(|row| if row.grants.is_empty() { "-".to_owned() } else { texts(&row.grants) });
+        lines
+            .iter_mut()
+            .zip(["GRANTS".to_owned()].into_iter().chain(cells))
+            .for_each(|(line, cell)| line.push(cell));
+    }
     lines
+}
+
+fn texts(grants: &[Left]) -> String {
+    let one = |grant: &Left| {
+        let left = duration::format(std::time::Duration::from_secs(grant.left_seconds));
+        format!("{}:{} {left}", grant.dst, grant.port)
+    };
+    grants.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -165,9 +194,17 @@ mod tests {
             bypass_left_millis: status.bypass_left_millis,
             refused_packets: Some(3),
             last_refusal: last_refusal(&status),
+            grants: vec![Left {
+                dst: "once.test".into(),
+                proto: "tls",
+                port: "443".into(),
+                expires: 90_000,
+                left_seconds: 90,
+            }],
         };
         let lines = lines(&[row]);
         assert_eq!(lines[1][3], "bypass 12s");
         assert_eq!(lines[1][5], "tcp 198.51.100.9:443 by \\u{1b}]0;x");
+        assert_eq!((lines[0][7].as_str(), lines[1][7].as_str()), ("GRANTS", "once.test:443 1m30s"));
     }
 }

@@ -5,6 +5,7 @@ mod decision;
 mod direct;
 mod dst;
 mod floor;
+mod grants;
 mod path;
 mod pattern;
 mod rule;
@@ -46,7 +47,7 @@ pub enum PolicyError {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
-    /// What holds for a destination's text, by protocol and port.
+    /// What holds for a destination's text, by protocol and port; of the rules without an end.
     deciding: BTreeMap<(Proto, u16), HashMap<String, Decision>>,
 }
 
@@ -145,6 +146,10 @@ impl Policy {
         if let Ok(address) = request.host.parse::<IpAddr>() {
             return self.judge_address(address, request.port);
         }
+        let dst = Dst::Name(request.host.to_ascii_lowercase());
+        if let Some(rule) = self.granted(&dst, request.proto, request.port) {
+            return Verdict::Dst(rule);
+        }
         let decision = self.decide(request.host, request.proto, request.port);
         let Some((decision, rule)) = decision.and_then(|one| Some((one, self.rules.get(one.rule)?))) else {
             return Verdict::Unlisted;
@@ -212,7 +217,8 @@ fn is_final(rule: &Rule) -> bool {
 
 fn deciding(rules: &[Rule]) -> BTreeMap<(Proto, u16), HashMap<String, Decision>> {
     let mut deciding: BTreeMap<(Proto, u16), HashMap<String, Decision>> = BTreeMap::new();
-    let named = || rules.iter().enumerate().filter(|(_, rule)| rule.dst.is_name());
+    let lasting = |rule: &Rule| rule.dst.is_name() && rule.expires.is_none();
+    let named = || rules.iter().enumerate().filter(|(_, rule)| lasting(rule));
     for (at, rule) in named().filter(|(_, rule)| !is_final(rule)) {
         for port in rule.each_port() {
             let table = deciding.entry((rule.proto, port)).or_default();

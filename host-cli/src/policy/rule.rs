@@ -191,6 +191,8 @@ pub struct Rule {
     pub layer: Layer,
     /// Where it was said: `built in`, a file with its line, or a command.
     pub place: String,
+    /// When it ends by itself: milliseconds since 1970, UTC.
+    pub expires: Option<u64>,
 }
 
 impl Rule {
@@ -247,7 +249,21 @@ impl Rule {
         };
         let (inspect, private) = (raw.inspect, private(&raw.private)?);
         let place = place.into();
-        Ok(Self { dst, proto, ports, action, layer, place, everywhere, paths, inspect, private, apex })
+        let expires = None;
+        Ok(Self {
+            dst,
+            proto,
+            ports,
+            action,
+            layer,
+            place,
+            everywhere,
+            paths,
+            inspect,
+            private,
+            apex,
+            expires,
+        })
     }
 
     /// A rule that says nothing but the name.

@@ -70,6 +70,7 @@ impl World {
             CliRule {
                 rule: clawker::config::RawRule { dst, proto, port, action, ..Default::default() },
                 agent: None,
+                expires: None,
             }
         });
         let project = Project { dir: self.root.join("project"), accepted: None, cli: cli.collect() };

@@ -1,5 +1,6 @@
 //! `clawker firewall add`: a rule for a project's agents, or for one of them, kept where no agent can write.
 
+use clawker_protocol::duration;
 use clawker_protocol::names::Name;
 
 use crate::apply::{self, Applied};
@@ -8,6 +9,7 @@ use crate::config::{self, Loaded, RawRule};
 use crate::context::Context;
 use crate::docker::Engine;
 use crate::exit::{Failure, OK, Outcome};
+use crate::grant;
 use crate::lock::StateLock;
 use crate::policy::{Layer, Rule};
 use crate::project::Project;
@@ -20,15 +22,24 @@ use super::change;
 /// When it is no rule, is there already, or does not reach an agent.
 pub async fn run(ctx: &Context, args: &AddArgs) -> Outcome {
     let rule = raw(args)?;
+    let expires = args.length.map(|length| grant::end(length, grant::now())).transpose()?;
     let agent = args.rule.agent.as_deref().map(Name::new).transpose()?;
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
     let lock = StateLock::acquire(&ctx.paths)?;
     let before = Project::load(&ctx.paths, &loaded.dir)?;
-    let cli = change::add(&before.cli, &rule, agent.as_ref())?;
+    let cli = match expires {
+        Some(expires) => {
+            let parsed = Rule { expires: Some(expires), ..Rule::parse(&rule, Layer::Cli, "")? };
+            grant::check(&before.policy(&loaded.settings, agent.as_ref())?, &parsed)?;
+            change::grant(&before.cli, &rule, agent.as_ref(), expires)?
+        }
+        None => change::add(&before.cli, &rule, agent.as_ref())?,
+    };
     let project = Project { cli, ..before.clone() };
     project.policy(&loaded.settings, agent.as_ref())?;
     let applied = put(ctx, &lock, &loaded, (&before, &project)).await?;
-    tell(ctx, &format!("Added: {}", shown(&rule)?), &applied)?;
+    let time = args.length.map(|length| format!(" for {}", duration::format(length))).unwrap_or_default();
+    tell(ctx, &format!("Added: {}{time}", shown(&rule)?), &applied)?;
     Ok(OK)
 }
 

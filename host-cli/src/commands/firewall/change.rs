@@ -31,8 +31,10 @@ pub enum ChangeError {
 pub fn add(rules: &[CliRule], rule: &RawRule, agent: Option<&Name>) -> Result<Vec<CliRule>, ChangeError> {
     let parsed = Rule::parse(rule, Layer::Cli, "")?;
     let mut rules = rules.to_vec();
+    // What was there for a while is there for good now.
+    rules.retain(|old| old.expires.is_none() || !is_same(old, &parsed, agent));
     let Some(old) = rules.iter_mut().find(|old| is_same(old, &parsed, agent)) else {
-        rules.push(CliRule { rule: rule.clone(), agent: agent.cloned() });
+        rules.push(CliRule { rule: rule.clone(), agent: agent.cloned(), expires: None });
         return Ok(rules);
     };
     let Some(new) = &rule.path_rules else { return Err(ChangeError::There(parsed.to_string())) };
@@ -62,6 +64,26 @@ pub fn add(rules: &[CliRule], rule: &RawRule, agent: Option<&Name>) -> Result<Ve
     old.rule.inspect |= rule.inspect;
     Rule::parse(&old.rule, Layer::Cli, "")?;
     Ok(rules)
+}
+
+/// Adds a rule that ends by itself, in place of one whose end was another.
+///
+/// # Errors
+/// [`ChangeError`].
+pub fn grant(
+    rules: &[CliRule],
+    rule: &RawRule,
+    agent: Option<&Name>,
+    expires: u64,
+) -> Result<Vec<CliRule>, ChangeError> {
+    let parsed = Rule::parse(rule, Layer::Cli, "")?;
+    let (same, mut others): (Vec<_>, Vec<_>) =
+        rules.iter().cloned().partition(|old| is_same(old, &parsed, agent));
+    if same.iter().any(|old| old.expires.is_none()) {
+        return Err(ChangeError::There(parsed.to_string()));
+    }
+    others.push(CliRule { rule: rule.clone(), agent: agent.cloned(), expires: Some(expires) });
+    Ok(others)
 }
 
 /// Takes a rule back, or of one with paths those that are named; `None` when no command added it.
@@ -151,6 +173,21 @@ mod tests {
         ));
         assert_eq!(remove(&two, &rule("a.test", &[]), None).unwrap().unwrap(), Vec::new());
         assert_eq!(remove(&two, &rule("b.test", &[]), None).unwrap(), None);
+    }
+
+    #[test]
+    fn another_time_replaces_the_first_and_for_good_replaces_any() {
+        let raw = rule("a.test", &[]);
+        let ends = |rules: &[CliRule]| rules.iter().map(|one| one.expires).collect::<Vec<_>>();
+        let first = grant(&[], &raw, None, 5).unwrap();
+        let second = grant(&first, &raw, None, 3).unwrap();
+        assert_eq!(ends(&second), [Some(3)]);
+        let agent = Name::new("dev").unwrap();
+        assert_eq!(ends(&grant(&second, &raw, Some(&agent), 7).unwrap()), [Some(3), Some(7)]);
+        let lasting = add(&second, &raw, None).unwrap();
+        assert_eq!(ends(&lasting), [None]);
+        assert!(matches!(grant(&lasting, &raw, None, 9), Err(ChangeError::There(_))));
+        assert_eq!(remove(&second, &raw, None).unwrap().unwrap(), Vec::new());
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use clawker_protocol::names::Name;
 
+use super::bypass::rounded;
 use crate::cli::ListArgs;
 use crate::config;
 use crate::context::Context;
 use crate::exit::{OK, Outcome};
+use crate::grant;
 use crate::output;
 use crate::policy::Rule;
 use crate::project::{Accepted, Project};
@@ -19,13 +21,22 @@ pub async fn run(ctx: &Context, args: &ListArgs) -> Outcome {
     let agent = args.agent.as_deref().map(Name::new).transpose()?;
     let project = Project::load(&ctx.paths, &loaded.dir)?;
     let policy = project.policy(&loaded.settings, agent.as_ref())?;
+    let now = grant::now();
     if ctx.output.json {
-        let rules: Vec<_> = policy.rules().iter().map(value).collect();
+        let rules: Vec<_> = policy.rules().iter().map(|rule| value(rule, now)).collect();
         ctx.output.value(&rules)?;
     } else {
         let mut rows =
             vec![["ACTION", "PROTO", "DESTINATION", "PORT", "LAYER", "FROM"].map(str::to_owned).to_vec()];
         rows.extend(policy.rules().iter().map(row));
+        if policy.rules().iter().any(|rule| rule.expires.is_some()) {
+            let left = |rule: &Rule| {
+                rule.expires.map_or_else(|| "-".to_owned(), |end| rounded(grant::left(end, now)))
+            };
+            let lefts = policy.rules().iter().map(left);
+            let cells = ["LEFT".to_owned()].into_iter().chain(lefts);
+            rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
+        }
         output::write_stdout(output::table(&rows).as_bytes())?;
     }
     let wanted = Accepted::wanted(&loaded)?;
@@ -41,10 +52,11 @@ pub async fn run(ctx: &Context, args: &ListArgs) -> Outcome {
     Ok(OK)
 }
 
-fn value(rule: &Rule) -> serde_json::Value {
+fn value(rule: &Rule, now: u64) -> serde_json::Value {
     serde_json::json!({
         "dst": rule.dst.to_string(), "proto": rule.proto, "port": rule.port_text(), "action": rule.action,
         "layer": rule.layer, "from": rule.place, "wildcard": rule.dst.is_wildcard(),
+        "expires": rule.expires, "left_seconds": rule.expires.map(|end| grant::left_seconds(end, now)),
     })
 }
 

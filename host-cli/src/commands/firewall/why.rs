@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use clawker_protocol::names::Name;
 use serde_json::json;
 
+use super::bypass::rounded;
 use crate::cli::WhyArgs;
 use crate::config;
 use crate::context::Context;
 use crate::exit::{FAILED, Failure, OK, Outcome};
+use crate::grant;
 use crate::output::escape;
 use crate::policy::{Action, Dst, PathVerdict, Policy, Proto, Request, Rule, Verdict};
 use crate::project::Project;
@@ -34,12 +36,17 @@ pub async fn run(ctx: &Context, args: &WhyArgs) -> Outcome {
     let agent = args.agent.as_deref().map(Name::new).transpose()?;
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
     let policy = Project::load(&ctx.paths, &loaded.dir)?.policy(&loaded.settings, agent.as_ref())?;
+    let now = grant::now();
     let (asked, verdict) = judge(&policy, asked);
     let allowed = verdict.action() == Action::Allow;
     let command = hint::change(&policy, &verdict, &asked, agent.as_ref());
     if ctx.output.json {
-        let rule = hint::rule(&verdict)
-            .map(|rule| json!({ "rule": rule.to_string(), "layer": rule.layer, "from": rule.place }));
+        let rule = hint::rule(&verdict).map(|rule| {
+            json!({
+                "rule": rule.to_string(), "layer": rule.layer, "from": rule.place, "expires": rule.expires,
+                "left_seconds": rule.expires.map(|end| grant::left_seconds(end, now)),
+            })
+        });
         let path_rule = match &verdict {
             Verdict::Path(_, PathVerdict::By(rule)) => Some(rule.to_string()),
             _ => None,
@@ -55,7 +62,7 @@ pub async fn run(ctx: &Context, args: &WhyArgs) -> Outcome {
             "change": command,
         }))?;
     } else {
-        ctx.output.line(&sentence(&policy, &verdict, &asked))?;
+        ctx.output.line(&sentence(&policy, &verdict, &asked, now))?;
         if let Some(command) = command {
             ctx.output.line(&format!("To change that: {command}"))?;
         }
@@ -113,7 +120,7 @@ fn judge(policy: &Policy, asked: Asked) -> (Asked, Verdict<'_>) {
     (asked, Verdict::Unlisted)
 }
 
-fn sentence(policy: &Policy, verdict: &Verdict<'_>, asked: &Asked) -> String {
+fn sentence(policy: &Policy, verdict: &Verdict<'_>, asked: &Asked, now: u64) -> String {
     let path = asked.path.as_deref().map(|path| format!(" {} {}", asked.method, escape(path)));
     let place =
         format!("{} port {} ({}){}", asked.host, asked.port, asked.proto.as_str(), path.unwrap_or_default());
@@ -121,7 +128,8 @@ fn sentence(policy: &Policy, verdict: &Verdict<'_>, asked: &Asked) -> String {
     let more = hint::beyond(policy, verdict, asked);
     match verdict {
         Verdict::Dst(rule) if rule.action == Action::Allow => {
-            format!("{place} is allowed by: {}{more}", by(rule))
+            let left = rule.expires.map(|end| format!(", {} left", rounded(grant::left(end, now))));
+            format!("{place} is allowed by: {}{}{more}", by(rule), left.unwrap_or_default())
         }
         Verdict::Dst(rule) => format!("{place} is denied by: {}", by(rule)),
         Verdict::Path(rule, PathVerdict::By(path)) => {
@@ -167,6 +175,7 @@ mod tests {
             with_paths("api.test", &["/repos/"], &["/repos/evil"]),
             rule("10.0.0.0/8", "tcp", Some("5432"), "allow", Layer::Cli),
             rule("10.1.0.0/16", "tcp", Some("5432"), "deny", Layer::Project),
+            Rule { expires: Some(61_000), ..rule("once.test", "tls", None, "allow", Layer::Cli) },
         ])
         .unwrap()
     }
@@ -203,6 +212,11 @@ mod tests {
                 "odd.test:8443",
                 "allowed by: allow tls odd.test",
                 Some("clawker firewall remove odd.test --port 8443"),
+            ),
+            (
+                "once.test",
+                "allowed by: allow tls once.test port 443 [cli, .clawker.yaml:7], 1m left",
+                Some("clawker firewall remove once.test"),
             ),
             ("new.test", "no rule lists it", Some("clawker firewall add new.test")),
             ("http://new.test", "no rule lists it", Some("clawker firewall add new.test --proto http")),
@@ -247,7 +261,7 @@ mod tests {
             ("api.anthropic.com", "allowed by: allow tls api.anthropic.com", None),
         ] {
             let (asked, verdict) = judge(&policy, parse(text, "GET").unwrap());
-            let said = sentence(&policy, &verdict, &asked);
+            let said = sentence(&policy, &verdict, &asked, 1_000);
             assert!(said.contains(expected), "{text}: {said}");
             assert_eq!(hint::change(&policy, &verdict, &asked, None).as_deref(), command, "{text}");
         }
