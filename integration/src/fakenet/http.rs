@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use super::messages;
+use super::pages::{Page, Pages};
 use super::record::{Kind, Recorder};
 use super::tap::{Place, Tap};
 use super::zone::MESSAGES_API;
@@ -27,26 +28,37 @@ use super::zone::MESSAGES_API;
 const BODY_LIMIT: usize = 1 << 20;
 const CHUNK: usize = 64 << 10;
 
+/// What a web server on one connection is given.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Where requests are written down.
+    pub recorder: Arc<Recorder>,
+    /// Sites that tests made.
+    pub pages: Pages,
+    /// The name that TLS was asked for.
+    pub sni: String,
+}
+
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// Serves HTTP/1 and HTTP/2 on a connection until it ends.
 ///
 /// # Errors
 /// What ended it, where that was no orderly end.
-pub async fn serve<S>(tap: Tap<S>, recorder: Arc<Recorder>, sni: String) -> io::Result<()>
+pub async fn serve<S>(tap: Tap<S>, site: Site) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let place = tap.place().clone();
     let service = service_fn(move |request| {
-        let (place, recorder, sni) = (place.clone(), Arc::clone(&recorder), sni.clone());
-        async move { Ok::<_, Infallible>(request_came(request, &place, &recorder, &sni).await) }
+        let (place, site) = (place.clone(), site.clone());
+        async move { Ok::<_, Infallible>(request_came(request, &place, &site).await) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
     builder.serve_connection(TokioIo::new(tap), service).await.map_err(io::Error::other)
 }
 
-async fn request_came(request: Request<Incoming>, place: &Place, recorder: &Recorder, sni: &str) -> Answer {
+async fn request_came(request: Request<Incoming>, place: &Place, site: &Site) -> Answer {
     let (head, body) = request.into_parts();
     let body = read_body(body).await;
     let in_header = head.headers.get(header::HOST).map(|value| value.as_bytes().escape_ascii().to_string());
@@ -54,16 +66,20 @@ async fn request_came(request: Request<Incoming>, place: &Place, recorder: &Reco
     let path = head.uri.path_and_query().map_or("*", |path| path.as_str()).to_owned();
     let mut record = place.record(Kind::Http).name(host.clone()).payload(&body);
     record.what = format!("{} {path}", head.method);
-    sni.clone_into(&mut record.sni);
+    site.sni.clone_into(&mut record.sni);
     let text = |value: &header::HeaderValue| value.as_bytes().escape_ascii().to_string();
     record.headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    recorder.write(&record);
+    site.recorder.write(&record);
 
     let name = host.split(':').next().unwrap_or_default();
     let mut answer = if name.eq_ignore_ascii_case(MESSAGES_API) {
         messages_api(&head.method, head.uri.path(), &body)
     } else {
-        site(&host, head.uri.path(), head.uri.query().unwrap_or_default())
+        match site.pages.find(name, head.uri.path()) {
+            Page::File(kind, bytes) => answer(StatusCode::OK, kind, Full::new(Bytes::from(bytes)).boxed()),
+            Page::Missing => whole(StatusCode::NOT_FOUND, "text/plain", "No such page\n".to_owned()),
+            Page::NoSite => any_site(&host, head.uri.path(), head.uri.query().unwrap_or_default()),
+        }
     };
     if head.method == Method::HEAD {
         *answer.body_mut() = Full::new(Bytes::new()).boxed();
@@ -82,8 +98,8 @@ async fn read_body(mut body: Incoming) -> Vec<u8> {
     kept
 }
 
-/// Any host but the Messages API.
-fn site(host: &str, path: &str, query: &str) -> Answer {
+/// Any host but the Messages API and those with files.
+fn any_site(host: &str, path: &str, query: &str) -> Answer {
     let argument = |key: &str| {
         query
             .split('&')

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod http;
 pub mod messages;
 pub mod packets;
+pub mod pages;
 pub mod probe;
 pub mod record;
 pub mod resolver;
@@ -26,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use authority::{Authority, AuthorityError};
+use pages::Pages;
 use record::{Kind, Record, Recorder};
 use resolver::Resolver;
 use tcp::Servers;
@@ -41,6 +43,8 @@ pub mod files {
     pub const CA: &str = "ca.pem";
     /// The zone file, which the rig writes.
     pub const ZONE: &str = "zone.json";
+    /// The folder with sites that tests made, a folder each.
+    pub const SITES: &str = "sites";
 }
 
 /// Why the fake internet does not start.
@@ -95,6 +99,7 @@ pub async fn serve(folder: Option<&Path>) -> Result<(), FakenetError> {
     let servers = Arc::new(Servers {
         recorder: Arc::clone(&recorder),
         tls: authority.server_config()?,
+        pages: Pages::new(file(files::SITES)),
         connections: AtomicU64::new(0),
     });
     for port in tcp::PORTS.into_iter().chain([tcp::CATCH_ALL]) {

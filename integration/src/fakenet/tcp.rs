@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::http;
+use super::pages::Pages;
 use super::record::{Kind, Recorder};
 use super::tap::{Place, Tap};
 
@@ -32,6 +33,8 @@ pub struct Servers {
     pub recorder: Arc<Recorder>,
     /// What TLS servers speak.
     pub tls: Arc<rustls::ServerConfig>,
+    /// Sites that tests made.
+    pub pages: Pages,
     /// Counts connections.
     pub connections: AtomicU64,
 }
@@ -116,9 +119,14 @@ impl Servers {
         let mut tap = Tap::new(stream, place, Arc::clone(&self.recorder), LIMIT);
         match Speaks::of(tap.first_bytes().await?) {
             Speaks::Tls => self.tls(tap).await,
-            Speaks::Http => http::serve(tap, Arc::clone(&self.recorder), String::new()).await,
+            Speaks::Http => http::serve(tap, self.site(String::new())).await,
             Speaks::Other => echo(tap).await,
         }
+    }
+
+    /// What a web server on one connection is given.
+    fn site(&self, sni: String) -> http::Site {
+        http::Site { recorder: Arc::clone(&self.recorder), pages: self.pages.clone(), sni }
     }
 
     async fn tls(self: Arc<Self>, tap: Tap<TcpStream>) -> io::Result<()> {
@@ -135,7 +143,7 @@ impl Servers {
         let place = Place { layer: "tls", ..place };
         let mut tap = Tap::new(stream, place, Arc::clone(&self.recorder), LIMIT);
         match Speaks::of(tap.first_bytes().await?) {
-            Speaks::Http => http::serve(tap, Arc::clone(&self.recorder), sni).await,
+            Speaks::Http => http::serve(tap, self.site(sni)).await,
             Speaks::Tls | Speaks::Other => echo(tap).await,
         }
     }

@@ -113,6 +113,16 @@ impl Rig {
         self.folder.join(files::CA)
     }
 
+    /// The folder whose files the site of this name serves instead of the usual answer; made where it is missing.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn site(&self, name: &str) -> Result<PathBuf, RigError> {
+        let folder = self.folder.join(files::SITES).join(name);
+        fs::create_dir_all(&folder).map_err(|error| RigError::File(folder.clone(), error))?;
+        Ok(folder)
+    }
+
     /// Gives a name these addresses from the next question on; `*.name` stands for every name below, no address
     /// takes the name away. Names that were never given one lead to a sink.
     ///
