@@ -29,6 +29,11 @@ const WHOLE_BUNDLE: [&str; 9] = [
 /// The variable that names roots which are added to the built-in ones.
 const EXTRA_ONLY: &str = "NODE_EXTRA_CA_CERTS";
 
+/// The variable that names `wget`'s settings for all users.
+const WGETRC: &str = "SYSTEM_WGETRC";
+/// The image's own.
+const IMAGE_WGETRC: &str = "/etc/wgetrc";
+
 /// The image's bundle and the extra roots in one text, each ending with a newline.
 pub fn join(image: &str, extra: &str) -> String {
     let mut text = image.to_owned();
@@ -64,6 +69,9 @@ pub fn publish_again(extra_pem: &str) -> std::io::Result<()> {
 fn write(extra_pem: &str, boots: bool) -> std::io::Result<()> {
     let image = IMAGE_BUNDLES.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
     crate::boot::write_public(Path::new(places::CA_BUNDLE), join(&image, extra_pem).as_bytes())?;
+    let wgetrc = std::fs::read_to_string(IMAGE_WGETRC).unwrap_or_default();
+    let bundle = format!("ca_certificate = {}\n", places::CA_BUNDLE);
+    crate::boot::write_public(Path::new(places::WGETRC), join(&wgetrc, &bundle).as_bytes())?;
     if let Err(why) = crate::java::publish(&image, extra_pem, boots) {
         // Whatever an image's Java is like, all else works.
         crate::log::line(&why);
@@ -74,7 +82,7 @@ fn write(extra_pem: &str, boots: bool) -> std::io::Result<()> {
 /// The variables that lead every usual tool to the bundle.
 pub fn variables() -> Vec<(&'static str, &'static str)> {
     let mut variables: Vec<_> = WHOLE_BUNDLE.iter().map(|name| (*name, places::CA_BUNDLE)).collect();
-    variables.push((EXTRA_ONLY, places::CA_EXTRA));
+    variables.extend([(EXTRA_ONLY, places::CA_EXTRA), (WGETRC, places::WGETRC)]);
     variables
 }
 

@@ -18,6 +18,8 @@ pub const PUBLIC_DIR: &str = "/run/clawker-pub";
 pub const CA_BUNDLE: &str = "/run/clawker-pub/ca-bundle.pem";
 /// Only our own roots (for `NODE_EXTRA_CA_CERTS`).
 pub const CA_EXTRA: &str = "/run/clawker-pub/ca-extra.pem";
+/// The image's settings of `wget`, and where the bundle is: some of its builds ask no variable.
+pub const WGETRC: &str = "/run/clawker-pub/wgetrc";
 /// The image's Java roots and ours, where it has a JRE; a number follows for each further set of roots.
 pub const JAVA_CACERTS: &str = "/run/clawker-pub/java-cacerts";
 /// What the agent may know of its policy, read by `clawker-init why`.
