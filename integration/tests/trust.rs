@@ -6,11 +6,10 @@
 use std::fs;
 
 use clawker_integration::rig::docker::docker;
+use clawker_integration::rig::servers::TOOLS as IMAGE;
 use clawker_integration::rig::workspace;
 use clawker_integration::world::{Said, World};
 
-/// What `scripts/tools-image` makes.
-const IMAGE: &str = "clawker-test-tools:latest";
 const HOST: &str = "inspected.test";
 /// What every tool comes back with.
 const GREETING: &str = "hello from the fake internet";

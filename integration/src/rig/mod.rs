@@ -7,6 +7,7 @@ pub mod lock;
 pub mod records;
 pub mod rules;
 pub mod sandbox;
+pub mod servers;
 
 use std::collections::BTreeMap;
 use std::fs;
