@@ -109,6 +109,7 @@ fn secrets(paths: &Paths, lock: &StateLock, plans: &[Plan]) -> Result<Secrets, C
         let leaf = authority.leaf(paths, lock, &name, &names)?;
         leaves.insert(name, leaf);
     }
+    authority.keep_leaves(paths, lock, &leaves.keys().cloned().collect())?;
     Ok(Secrets { leaves, public_roots: certs::public_roots() })
 }
 

@@ -192,7 +192,8 @@ fn every_tool_trusts_an_inspected_host_and_none_without_our_root() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    // Java's store is whole, and holds the image's roots beside ours and the project's.
+    // Java's store is whole, and holds the image's roots beside ours and the project's; also where the image's own is
+    // of the other form, without a password, as Java has it since 18.
     let count = |store: &str| -> usize {
         let said = fetch(&world, "", &format!("keytool -list -keystore {store} -storepass changeit"));
         assert_eq!(said.code, 0, "{said:?}");
@@ -201,6 +202,22 @@ fn every_tool_trusts_an_inspected_host_and_none_without_our_root() {
     let image = count("/etc/ssl/certs/java/cacerts");
     assert!(image > 100);
     assert_eq!(count("/run/clawker-pub/java-cacerts"), image + 2);
+    let convert = "set -e; export JAVA_TOOL_OPTIONS='-Dkeystore.pkcs12.certProtectionAlgorithm=NONE \
+         -Dkeystore.pkcs12.macAlgorithm=NONE'; new='-keystore /tmp/p12 -storetype PKCS12 -storepass changeit'
+         keytool -importkeystore -srckeystore /etc/ssl/certs/java/cacerts -srcstorepass changeit -noprompt \
+             -destkeystore /tmp/p12 -deststoretype PKCS12 -deststorepass changeit
+         keytool -delete $new -alias \"$(keytool -list $new | grep -m1 trustedCert | cut -d, -f1)\"
+         cat /tmp/p12 >/etc/ssl/certs/java/cacerts";
+    let converted = world.inside("dev", "0", &["bash", "-c", convert]).unwrap();
+    assert_eq!(converted.code, 0, "{converted:?}");
+    world.must(&["stop", "dev"]).unwrap();
+    world.must(&["start", "dev"]).unwrap();
+    // One was taken out, so that it is this store which was read and no other.
+    assert_eq!(count("/run/clawker-pub/java-cacerts"), image - 1 + 2);
+    let java = TOOLS.iter().find(|tool| tool.name == "java").unwrap();
+    let (said, distrusts) = (fetch(&world, "", java.script), fetch(&world, DISTRUST, java.script));
+    assert_eq!(said.out, GREETING, "{said:?}");
+    assert!(distrusts.err.contains(java.refuses), "{distrusts:?}");
 }
 
 #[test]
@@ -219,7 +236,7 @@ fn a_new_authority_reaches_a_running_agent_and_the_old_one_is_trusted_no_more() 
 
     let said = world.must(&["firewall", "rotate-ca", "--yes", "--json"]).unwrap();
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(said["running"][0], "dev", "{said}");
+    assert_eq!(said["running"][0], "demo/dev", "{said}");
     let new = issuer(&world);
     assert!(new != old && new.contains("CN = Clawker CA ("), "{old} {new}");
     assert_eq!(with_old().code, 60, "{:?}", with_old());

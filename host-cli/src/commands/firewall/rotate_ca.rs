@@ -1,8 +1,10 @@
 //! `clawker firewall rotate-ca`: a new certificate authority in the old one's place, brought to Envoy and to every
 //! agent. What the old one signed is worth nothing from then on.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use clawker_protocol::names::Name;
 use serde::Serialize;
 
 use crate::apply;
@@ -27,7 +29,7 @@ Make it?";
 struct Rotated {
     /// The new certificate's SHA-256.
     fingerprint: String,
-    /// Running agents that trust it now.
+    /// Running agents that trust it now, as `project/agent`.
     running: Vec<String>,
     /// Stopped ones that will at their next start.
     stopped: Vec<String>,
@@ -49,11 +51,12 @@ pub async fn run(ctx: &Context, args: &RotateCaArgs) -> Outcome {
     let mut rotated =
         Rotated { fingerprint: authority.fingerprint(), running: Vec::new(), stopped: Vec::new() };
     let mut failed = Vec::new();
-    for dir in projects(ctx)? {
+    for (dir, project) in projects(ctx)? {
+        let full = |agent: String| format!("{project}/{agent}");
         match apply::apply(&engine.api, &ctx.paths, &lock, &settings, &dir).await {
             Ok(applied) => {
-                rotated.running.extend(applied.running);
-                rotated.stopped.extend(applied.stopped);
+                rotated.running.extend(applied.running.into_iter().map(full));
+                rotated.stopped.extend(applied.stopped.into_iter().map(full));
             }
             Err(error) => failed.push(format!("{}: {}", dir.display(), Failure::from(error).message)),
         }
@@ -68,9 +71,10 @@ pub async fn run(ctx: &Context, args: &RotateCaArgs) -> Outcome {
     Ok(OK)
 }
 
-/// The folders of all projects with agents.
-fn projects(ctx: &Context) -> Result<BTreeSet<std::path::PathBuf>, store::StoreError> {
-    Ok(store::agents(&ctx.paths)?.into_iter().map(|record| record.project_dir).collect())
+/// The folders and names of all projects with agents.
+fn projects(ctx: &Context) -> Result<BTreeMap<PathBuf, Name>, store::StoreError> {
+    let records = store::agents(&ctx.paths)?.into_iter();
+    Ok(records.map(|record| (record.project_dir, record.project)).collect())
 }
 
 fn tell(ctx: &Context, rotated: &Rotated) -> Result<(), Failure> {
