@@ -313,7 +313,7 @@ pub fn readings(path: &str) -> Option<Vec<String>> {
     if !path.starts_with('/') {
         return None;
     }
-    let mut text = path.to_owned();
+    let mut text = as_sent(path);
     let mut list: Vec<String> = Vec::new();
     for _ in 0..=MAX_ROUNDS {
         let decoded = decode(&text)?;
@@ -331,6 +331,35 @@ pub fn readings(path: &str) -> Option<Vec<String>> {
         text = decoded;
     }
     None
+}
+
+/// The path that the proxy sends on, and judges: dot segments are resolved as a URL has them (RFC 3986, 5.2.4: an empty
+/// segment is one), after that several slashes are one.
+fn as_sent(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split(['/', '\\']).skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment.to_ascii_lowercase().replace("%2e", ".").as_str() {
+            "." if is_last => kept.push(""),
+            "." => {}
+            ".." => {
+                kept.pop();
+                if is_last {
+                    kept.push("");
+                }
+            }
+            _ => kept.push(segment),
+        }
+    }
+    let mut sent = String::new();
+    for (at, segment) in kept.iter().enumerate() {
+        if !segment.is_empty() || at + 1 == kept.len() {
+            sent.push('/');
+            sent.push_str(segment);
+        }
+    }
+    if sent.is_empty() { "/".to_owned() } else { sent }
 }
 
 /// Percent-decodes once; what is no escape stays. `None` for control characters and what is not UTF-8.

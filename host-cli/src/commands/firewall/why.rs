@@ -82,7 +82,7 @@ fn parse(text: &str, method: &str) -> Result<Asked, Failure> {
         None => (rest, ""),
     };
     let path = Some(path.to_owned()).filter(|path| path.starts_with('/'));
-    let method = method.to_ascii_uppercase();
+    let method = method.to_owned();
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') => (host, Some(port.parse().map_err(|_| wrong())?)),
         _ => (authority, None),
@@ -91,7 +91,12 @@ fn parse(text: &str, method: &str) -> Result<Asked, Failure> {
         (Some("https" | "wss"), _) | (None, None | Some(443)) => Proto::Tls,
         (Some("http" | "ws"), _) | (None, Some(80)) => Proto::Http,
         (Some("ssh"), _) | (None, Some(22)) => Proto::Ssh,
-        (Some(_), _) => return Err(Failure::usage("Only https, http, wss, ws and ssh can be asked about")),
+        (Some("tcp"), Some(_)) => Proto::Tcp,
+        (Some(_), _) => {
+            return Err(Failure::usage(
+                "Only https, http, wss, ws, ssh and tcp with a port can be asked about",
+            ));
+        }
         (None, Some(_)) => Proto::Tcp,
     };
     let port = port.or(proto.default_port()).filter(|port| *port > 0).ok_or_else(wrong)?;

@@ -49,6 +49,7 @@ fn no_spelling_of_a_path_gets_round_a_rule() {
     for path in [
         "/repos/../gists",
         "/repos/%2e%2e/gists",
+        "/repos/x//../../../gists",
         "/repos/%2E./gists",
         "/repos/..%2fgists",
         "/repos/..%2Fgists",
@@ -61,8 +62,6 @@ fn no_spelling_of_a_path_gets_round_a_rule() {
         "/repos/..;x=1/gists",
         "/repos/.%2e;/gists",
         "/repos/x/../../gists",
-        "/repos//../gists",
-        "/gists%3fa/../x",
         "//gists",
         "/./gists",
         "/gists;x",
