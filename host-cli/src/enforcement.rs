@@ -20,6 +20,8 @@ use crate::project::{self, Project, ProjectError};
 use crate::stack::StackInfo;
 use crate::store::{self, StoreError};
 
+mod summary;
+
 /// Why an agent's policy was not put into force.
 #[derive(Debug, thiserror::Error)]
 pub enum EnforcementError {
@@ -183,7 +185,7 @@ pub fn prepared(
     };
     Ok(Prepared {
         enforcement,
-        summary: summary(policy),
+        summary: summary::of(policy),
         extra_ca_pem: format!("{}\n{}", authority.pem(), plan.extra_ca_pem),
         upstream_dns: plan.upstream_dns.clone(),
     })
@@ -197,18 +199,4 @@ fn extra_ca(settings: &Settings, project: &Project) -> Result<String, Enforcemen
         pem.push(project::certificates(path)?);
     }
     Ok(pem.join("\n"))
-}
-
-fn summary(policy: &Policy) -> Vec<SummaryRule> {
-    policy
-        .rules()
-        .iter()
-        .map(|rule| SummaryRule {
-            dst: rule.dst.to_string(),
-            proto: rule.proto.as_str().to_owned(),
-            port: rule.port_text(),
-            action: rule.action.as_str().to_owned(),
-            expires: rule.expires,
-        })
-        .collect()
 }

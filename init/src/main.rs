@@ -21,7 +21,7 @@ const USAGE: &str = "\
 clawker-init: PID 1 of an agent's container
 
   clawker-init [--config FILE]          boot: rules, resolver, control socket, then the agent
-  clawker-init why HOST[:PORT]          what the policy says of a destination, and whom to ask
+  clawker-init why HOST[:PORT][/PATH]   what the policy says of a destination, and whom to ask
   clawker-init status                   the firewall's state, as JSON (needs the control secret)
   clawker-init ctl OPERATION            speak to the control socket (needs the control secret)
   clawker-init enter [--root] -- CMD    run a command fenced as the agent is

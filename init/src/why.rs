@@ -1,7 +1,8 @@
-//! `clawker-init why HOST[:PORT]`: tells the agent, without any privilege, what its policy says of a
+//! `clawker-init why HOST[:PORT][/PATH]`: tells the agent, without any privilege, what its policy says of a
 //! destination and whom to ask. Reads only the summary that init published.
 
-use clawker_protocol::boot::SummaryRule;
+use clawker_protocol::boot::{SummaryPath, SummaryPaths, SummaryRule};
+use clawker_protocol::paths::{named_length, readings};
 use clawker_protocol::places;
 
 use crate::events::now_millis;
@@ -59,29 +60,67 @@ pub fn look_up<'a>(rules: &'a [SummaryRule], host: &str, port: Option<u16>) -> A
     }
 }
 
-/// Splits `HOST[:PORT]`, also with `https://` before it and a path behind.
-fn split(text: &str) -> Option<(&str, Option<u16>)> {
+/// A destination as it was asked about.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked<'a> {
+    host: &'a str,
+    port: Option<u16>,
+    /// With its slash; empty when none was named.
+    path: &'a str,
+}
+
+/// Splits `HOST[:PORT][/PATH]`, also with `https://` before it.
+fn split(text: &str) -> Option<Asked<'_>> {
     let (default, rest) = match text.split_once("://") {
         Some(("https", rest)) => (Some(443), rest),
         Some(("http", rest)) => (Some(80), rest),
         Some(_) => return None,
         None => (None, text),
     };
-    let authority = rest.split('/').next()?;
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') => (host, Some(port.parse().ok()?)),
         _ => (authority, default),
     };
-    (!host.is_empty()).then_some((host, port))
+    (!host.is_empty()).then_some(Asked { host, port, path })
+}
+
+/// What a rule says of a path.
+#[derive(Debug, PartialEq, Eq)]
+enum OfPath {
+    /// It may be asked for.
+    Allowed,
+    /// It may not.
+    Denied,
+    /// A pattern decides, which only the gateway reads.
+    Pattern,
+}
+
+/// What a rule says of a GET of a path. Each reading of it must be allowed.
+fn of_path(paths: &SummaryPaths, path: &str) -> OfPath {
+    let Some(readings) = readings(path) else { return OfPath::Denied };
+    let applies =
+        |rule: &&SummaryPath| rule.methods.is_empty() || rule.methods.iter().any(|method| method == "GET");
+    if paths.rules.iter().filter(applies).any(|rule| rule.path.starts_with('~')) {
+        return OfPath::Pattern;
+    }
+    let allows = |reading: &String| {
+        let named = paths.rules.iter().filter(applies).filter_map(|rule| {
+            let deny = rule.action == "deny";
+            Some((named_length(reading, &rule.path, deny)?, deny))
+        });
+        named.max().map_or(paths.default == "allow", |(_, deny)| !deny)
+    };
+    if readings.iter().all(allows) { OfPath::Allowed } else { OfPath::Denied }
 }
 
 /// Runs the command: 0 allowed, 1 not allowed, 2 for a mistake.
 pub fn command(args: &[String]) -> u8 {
-    let Some((host, port)) = (match args {
+    let Some(Asked { host, port, path }) = (match args {
         [one] => split(one),
         _ => None,
     }) else {
-        eprintln!("usage: clawker-init why HOST[:PORT]");
+        eprintln!("usage: clawker-init why HOST[:PORT][/PATH]");
         return 2;
     };
     let mut rules: Vec<SummaryRule> = match std::fs::read(places::POLICY_SUMMARY)
@@ -102,10 +141,13 @@ pub fn command(args: &[String]) -> u8 {
     let ask = "This is the owner's policy, not a fault: ask the user, who can run on the host";
     let flag = port.filter(|port| *port != 443).map(|port| format!(" --port {port}")).unwrap_or_default();
     match look_up(&rules, host, port) {
-        Answer::Allowed(rule) => {
-            println!("{shown}: allowed by the rule: {}", rule_text(rule));
-            return 0;
-        }
+        Answer::Allowed(rule) => match &rule.paths {
+            None => {
+                println!("{shown}: allowed by the rule: {}", rule_text(rule));
+                return 0;
+            }
+            Some(paths) => return tell_paths(paths, path, &shown, &rule_text(rule), ask),
+        },
         Answer::Denied(rule) => {
             println!("{shown}: denied by the rule: {}\n{ask}: clawker firewall list", rule_text(rule));
         }
@@ -123,6 +165,29 @@ pub fn command(args: &[String]) -> u8 {
     1
 }
 
+/// Tells which paths of a destination may be asked for, and of one whether it may.
+fn tell_paths(paths: &SummaryPaths, path: &str, host: &str, rule: &str, ask: &str) -> u8 {
+    let shown: String = path.chars().flat_map(char::escape_debug).collect();
+    let verdict = if path.is_empty() { OfPath::Pattern } else { of_path(paths, path) };
+    match verdict {
+        OfPath::Allowed => println!("{host}{shown}: allowed by the rule: {rule}"),
+        OfPath::Denied => println!("{host}{shown}: this path is not allowed by the rule: {rule}"),
+        OfPath::Pattern => println!("{host}: allowed by the rule: {rule}, but not every path:"),
+    }
+    if verdict != OfPath::Allowed {
+        for rule in &paths.rules {
+            let methods = if rule.methods.is_empty() { String::new() } else { rule.methods.join(", ") };
+            println!("  {} {} {methods}", rule.action, rule.path);
+        }
+        println!("  {} every other path", paths.default);
+    }
+    if verdict == OfPath::Denied {
+        println!("{ask}: clawker firewall why https://{host}{shown}");
+        return 1;
+    }
+    0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +199,7 @@ mod tests {
             port: port.into(),
             action: action.into(),
             expires: None,
+            paths: None,
         }
     }
 
@@ -154,10 +220,32 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_people_paste_them() {
-        assert_eq!(split("example.com"), Some(("example.com", None)));
-        assert_eq!(split("https://example.com/a:b"), Some(("example.com", Some(443))));
-        assert_eq!(split("example.com:22"), Some(("example.com", Some(22))));
+        let asked = |host, port, path| Some(Asked { host, port, path });
+        assert_eq!(split("example.com"), asked("example.com", None, ""));
+        assert_eq!(split("https://example.com/a:b"), asked("example.com", Some(443), "/a:b"));
+        assert_eq!(split("example.com:22"), asked("example.com", Some(22), ""));
         assert_eq!(split("example.com:x"), None);
         assert_eq!(split(""), None);
+    }
+    #[test]
+    fn a_path_is_judged_as_the_gateway_does() {
+        let rule = |action: &str, path: &str| SummaryPath {
+            path: path.to_owned(),
+            methods: Vec::new(),
+            action: action.to_owned(),
+        };
+        let rules = vec![rule("allow", "/repos/"), rule("deny", "/repos/evil")];
+        let mut paths = SummaryPaths { default: "deny".to_owned(), rules };
+        for (path, expected) in [
+            ("/repos/x", OfPath::Allowed),
+            ("/repos/EVIL/x", OfPath::Denied),
+            ("/gists", OfPath::Denied),
+            ("/repos/..%2fgists", OfPath::Denied),
+            ("/%ff", OfPath::Denied),
+        ] {
+            assert_eq!(of_path(&paths, path), expected, "{path}");
+        }
+        paths.rules.push(rule("deny", "~.*"));
+        assert_eq!(of_path(&paths, "/repos/x"), OfPath::Pattern);
     }
 }

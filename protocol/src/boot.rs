@@ -124,6 +124,32 @@ pub struct SummaryRule {
     /// When it ends by itself: milliseconds since 1970, UTC. Absent is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
+    /// What holds for which paths; absent when every path may be asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<SummaryPaths>,
+}
+
+/// What holds for the paths of a destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SummaryPaths {
+    /// `allow` or `deny`, where no rule names the path.
+    pub default: String,
+    /// Rules. The longest named part decides, deny among equals.
+    pub rules: Vec<SummaryPath>,
+}
+
+/// A rule for paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SummaryPath {
+    /// A prefix, or `~` and a pattern.
+    pub path: String,
+    /// For these methods only; for all when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// `allow` or `deny`.
+    pub action: String,
 }
 
 /// Why a boot config can't be used.

@@ -9,5 +9,6 @@ pub mod duration;
 pub mod enforcement;
 pub mod event;
 pub mod names;
+pub mod paths;
 pub mod places;
 pub mod secret;

@@ -3,16 +3,14 @@
 
 use std::fmt;
 
+use clawker_protocol::paths::{self, decode};
+pub use clawker_protocol::paths::{MAX_READINGS, readings};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, pattern};
 use crate::config::RawPathRule;
 
-/// How often a path is decoded until nothing changes; one that still does then is refused.
-const MAX_ROUNDS: usize = 4;
-/// The most ways in which a path may be read; one that may be in more is refused.
-pub const MAX_READINGS: usize = 4;
 /// The longest path of a rule.
 const MAX_RULE: usize = 1_024;
 /// The most rules for paths of one destination.
@@ -89,16 +87,7 @@ impl Pattern {
     /// with a slash at its end also names the path without it.
     fn length(&self, path: &str, action: Action) -> Option<usize> {
         match self {
-            Self::Prefix(prefix) => {
-                let named = match action {
-                    Action::Allow => is_below(path, prefix),
-                    Action::Deny => {
-                        let (path, prefix) = (path.to_ascii_lowercase(), prefix.to_ascii_lowercase());
-                        is_below(&path, &prefix) || prefix.strip_suffix('/') == Some(&path)
-                    }
-                };
-                named.then(|| prefix.trim_end_matches('/').len())
-            }
+            Self::Prefix(prefix) => paths::named_length(path, prefix, action == Action::Deny),
             Self::Regex(compiled, _) => {
                 let [plain, any_case] = &**compiled;
                 let regex = if action == Action::Deny { any_case } else { plain };
@@ -106,12 +95,6 @@ impl Pattern {
             }
         }
     }
-}
-
-/// Whether a path is a prefix's own or lies below it.
-fn is_below(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
 }
 
 impl PartialEq for Pattern {
@@ -304,103 +287,6 @@ impl PathRule {
             Pattern::Prefix(prefix) => (true, std::cmp::Reverse(prefix.trim_end_matches('/').len()), allows),
         }
     }
-}
-
-/// The ways in which a server may read a path: decoded once, and again until nothing changes; each also with what stands
-/// behind `;` in a segment cut off, and behind a decoded `?` or `#`. `None` where that has no end or is no text.
-pub fn readings(path: &str) -> Option<Vec<String>> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    if !path.starts_with('/') {
-        return None;
-    }
-    let mut text = as_sent(path);
-    let mut list: Vec<String> = Vec::new();
-    for _ in 0..=MAX_ROUNDS {
-        let decoded = decode(&text)?;
-        for reading in [normal(&decoded, false), normal(&decoded, true)] {
-            if !list.contains(&reading) {
-                list.push(reading);
-            }
-        }
-        if list.len() > MAX_READINGS {
-            return None;
-        }
-        if decoded == text {
-            return Some(list);
-        }
-        text = decoded;
-    }
-    None
-}
-
-/// The path that the proxy sends on, and judges: dot segments are resolved as a URL has them (RFC 3986, 5.2.4: an empty
-/// segment is one), after that several slashes are one.
-fn as_sent(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut segments = path.split(['/', '\\']).skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        match segment.to_ascii_lowercase().replace("%2e", ".").as_str() {
-            "." if is_last => kept.push(""),
-            "." => {}
-            ".." => {
-                kept.pop();
-                if is_last {
-                    kept.push("");
-                }
-            }
-            _ => kept.push(segment),
-        }
-    }
-    let mut sent = String::new();
-    for (at, segment) in kept.iter().enumerate() {
-        if !segment.is_empty() || at + 1 == kept.len() {
-            sent.push('/');
-            sent.push_str(segment);
-        }
-    }
-    if sent.is_empty() { "/".to_owned() } else { sent }
-}
-
-/// Percent-decodes once; what is no escape stays. `None` for control characters and what is not UTF-8.
-fn decode(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let escape = (*byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
-        let escape = escape.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        match escape.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(value) => {
-                decoded.push(value);
-                at += 3;
-            }
-            None => {
-                decoded.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    let text = String::from_utf8(decoded).ok()?;
-    (!text.bytes().any(|byte| byte < 0x20 || byte == 0x7f)).then_some(text)
-}
-
-/// Backslashes are slashes, several are one, dot segments are resolved.
-fn normal(path: &str, cut: bool) -> String {
-    let path = if cut { path.split(['?', '#']).next().unwrap_or_default() } else { path };
-    let mut kept: Vec<&str> = Vec::new();
-    let mut ends_open = false;
-    for segment in path.split(['/', '\\']) {
-        let segment = if cut { segment.split(';').next().unwrap_or_default() } else { segment };
-        ends_open = matches!(segment, "" | "." | "..");
-        match segment {
-            "" | "." => {}
-            ".." => drop(kept.pop()),
-            segment => kept.push(segment),
-        }
-    }
-    let slash = if ends_open && !kept.is_empty() { "/" } else { "" };
-    format!("/{}{slash}", kept.join("/"))
 }
 
 #[cfg(test)]
