@@ -3,7 +3,6 @@
 
 use std::net::Ipv4Addr;
 
-use clawker_protocol::boot::SummaryRule;
 use clawker_protocol::enforcement::{Enforcement, Published};
 use clawker_protocol::names::Name;
 use ipnet::IpNet;
@@ -51,7 +50,7 @@ pub struct Prepared {
     /// What init enforces.
     pub enforcement: Enforcement,
     /// What the agent may know of it.
-    pub summary: Vec<SummaryRule>,
+    pub summary: String,
     /// Certificates that it trusts besides its image's.
     pub extra_ca_pem: String,
     /// Docker's resolver's resolvers, for while the firewall is off.
@@ -185,7 +184,7 @@ pub fn prepared(
     };
     Ok(Prepared {
         enforcement,
-        summary: summary::of(policy),
+        summary: clawker_protocol::summary::write(&summary::of(policy)),
         extra_ca_pem: format!("{}\n{}", authority.pem(), plan.extra_ca_pem),
         upstream_dns: plan.upstream_dns.clone(),
     })

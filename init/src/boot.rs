@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use clawker_protocol::boot::{BootConfig, InvalidBoot, SummaryRule};
+use clawker_protocol::boot::{BootConfig, InvalidBoot};
 use clawker_protocol::places;
 
 use crate::identity::Account;
@@ -123,8 +123,8 @@ pub fn write_public(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 ///
 /// # Errors
 /// When it can't be written.
-pub fn publish_summary(summary: &[SummaryRule]) -> std::io::Result<()> {
-    write_public(Path::new(places::POLICY_SUMMARY), &serde_json::to_vec(summary)?)
+pub fn publish_summary(summary: &str) -> std::io::Result<()> {
+    write_public(Path::new(places::POLICY_SUMMARY), summary.as_bytes())
 }
 
 /// Says that the rules stand, so that `enter` may run from now on.

@@ -1,9 +1,9 @@
 //! `clawker-init why HOST[:PORT][/PATH]`: tells the agent, without any privilege, what its policy says of a
 //! destination and whom to ask. Reads only the summary that init published.
 
-use clawker_protocol::boot::{SummaryPath, SummaryPaths, SummaryRule};
 use clawker_protocol::paths::{named_length, readings};
 use clawker_protocol::places;
+use clawker_protocol::summary::{self, SummaryPath, SummaryRule};
 
 use crate::events::now_millis;
 
@@ -97,19 +97,19 @@ enum OfPath {
 }
 
 /// What a rule says of a GET of a path. Each reading of it must be allowed.
-fn of_path(paths: &SummaryPaths, path: &str) -> OfPath {
+fn of_path(rule: &SummaryRule, path: &str) -> OfPath {
     let Some(readings) = readings(path) else { return OfPath::Denied };
     let applies =
         |rule: &&SummaryPath| rule.methods.is_empty() || rule.methods.iter().any(|method| method == "GET");
-    if paths.rules.iter().filter(applies).any(|rule| rule.path.starts_with('~')) {
+    if rule.paths.iter().filter(applies).any(|rule| rule.path.starts_with('~')) {
         return OfPath::Pattern;
     }
     let allows = |reading: &String| {
-        let named = paths.rules.iter().filter(applies).filter_map(|rule| {
+        let named = rule.paths.iter().filter(applies).filter_map(|rule| {
             let deny = rule.action == "deny";
             Some((named_length(reading, &rule.path, deny)?, deny))
         });
-        named.max().map_or(paths.default == "allow", |(_, deny)| !deny)
+        named.max().map_or(rule.path_default == "allow", |(_, deny)| !deny)
     };
     if readings.iter().all(allows) { OfPath::Allowed } else { OfPath::Denied }
 }
@@ -123,11 +123,8 @@ pub fn command(args: &[String]) -> u8 {
         eprintln!("usage: clawker-init why HOST[:PORT][/PATH]");
         return 2;
     };
-    let mut rules: Vec<SummaryRule> = match std::fs::read(places::POLICY_SUMMARY)
-        .map_err(|error| error.to_string())
-        .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()))
-    {
-        Ok(rules) => rules,
+    let mut rules = match std::fs::read_to_string(places::POLICY_SUMMARY) {
+        Ok(text) => summary::parse(&text),
         Err(error) => {
             eprintln!("clawker-init why: can't read {}: {error}", places::POLICY_SUMMARY);
             return 2;
@@ -141,13 +138,11 @@ pub fn command(args: &[String]) -> u8 {
     let ask = "This is the owner's policy, not a fault: ask the user, who can run on the host";
     let flag = port.filter(|port| *port != 443).map(|port| format!(" --port {port}")).unwrap_or_default();
     match look_up(&rules, host, port) {
-        Answer::Allowed(rule) => match &rule.paths {
-            None => {
-                println!("{shown}: allowed by the rule: {}", rule_text(rule));
-                return 0;
-            }
-            Some(paths) => return tell_paths(paths, path, &shown, &rule_text(rule), ask),
-        },
+        Answer::Allowed(rule) if rule.path_default.is_empty() => {
+            println!("{shown}: allowed by the rule: {}", rule_text(rule));
+            return 0;
+        }
+        Answer::Allowed(rule) => return tell_paths(rule, path, &shown, &rule_text(rule), ask),
         Answer::Denied(rule) => {
             println!("{shown}: denied by the rule: {}\n{ask}: clawker firewall list", rule_text(rule));
         }
@@ -166,20 +161,20 @@ pub fn command(args: &[String]) -> u8 {
 }
 
 /// Tells which paths of a destination may be asked for, and of one whether it may.
-fn tell_paths(paths: &SummaryPaths, path: &str, host: &str, rule: &str, ask: &str) -> u8 {
+fn tell_paths(of: &SummaryRule, path: &str, host: &str, rule: &str, ask: &str) -> u8 {
     let shown: String = path.chars().flat_map(char::escape_debug).collect();
-    let verdict = if path.is_empty() { OfPath::Pattern } else { of_path(paths, path) };
+    let verdict = if path.is_empty() { OfPath::Pattern } else { of_path(of, path) };
     match verdict {
         OfPath::Allowed => println!("{host}{shown}: allowed by the rule: {rule}"),
         OfPath::Denied => println!("{host}{shown}: this path is not allowed by the rule: {rule}"),
         OfPath::Pattern => println!("{host}: allowed by the rule: {rule}, but not every path:"),
     }
     if verdict != OfPath::Allowed {
-        for rule in &paths.rules {
+        for rule in &of.paths {
             let methods = if rule.methods.is_empty() { String::new() } else { rule.methods.join(", ") };
             println!("  {} {} {methods}", rule.action, rule.path);
         }
-        println!("  {} every other path", paths.default);
+        println!("  {} every other path", of.path_default);
     }
     if verdict == OfPath::Denied {
         println!("{ask}: clawker firewall why https://{host}{shown}");
@@ -198,8 +193,7 @@ mod tests {
             proto: "tls".into(),
             port: port.into(),
             action: action.into(),
-            expires: None,
-            paths: None,
+            ..SummaryRule::default()
         }
     }
 
@@ -234,8 +228,11 @@ mod tests {
             methods: Vec::new(),
             action: action.to_owned(),
         };
-        let rules = vec![rule("allow", "/repos/"), rule("deny", "/repos/evil")];
-        let mut paths = SummaryPaths { default: "deny".to_owned(), rules };
+        let mut paths = SummaryRule {
+            path_default: "deny".to_owned(),
+            paths: vec![rule("allow", "/repos/"), rule("deny", "/repos/evil")],
+            ..SummaryRule::default()
+        };
         for (path, expected) in [
             ("/repos/x", OfPath::Allowed),
             ("/repos/EVIL/x", OfPath::Denied),
@@ -245,7 +242,7 @@ mod tests {
         ] {
             assert_eq!(of_path(&paths, path), expected, "{path}");
         }
-        paths.rules.push(rule("deny", "~.*"));
+        paths.paths.push(rule("deny", "~.*"));
         assert_eq!(of_path(&paths, "/repos/x"), OfPath::Pattern);
     }
 }

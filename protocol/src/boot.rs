@@ -46,9 +46,9 @@ pub struct BootConfig {
     /// Bounds that the host chose.
     #[serde(default)]
     pub limits: Limits,
-    /// What the agent may know of its policy; init writes it where `clawker-init why` finds it.
+    /// What the agent may know of its policy ([`crate::summary`]); init writes it where `clawker-init why` finds it.
     #[serde(default)]
-    pub summary: Vec<SummaryRule>,
+    pub summary: String,
 }
 
 /// What init runs as the agent.
@@ -107,49 +107,6 @@ impl Default for Limits {
             events_max_bytes: Self::default_events(),
         }
     }
-}
-
-/// One line of the policy as the agent may read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SummaryRule {
-    /// The name, wildcard, address or range.
-    pub dst: String,
-    /// `tls`, `http`, `ssh` or `tcp`.
-    pub proto: String,
-    /// The port or range, as text.
-    pub port: String,
-    /// `allow` or `deny`.
-    pub action: String,
-    /// When it ends by itself: milliseconds since 1970, UTC. Absent is never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<u64>,
-    /// What holds for which paths; absent when every path may be asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paths: Option<SummaryPaths>,
-}
-
-/// What holds for the paths of a destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SummaryPaths {
-    /// `allow` or `deny`, where no rule names the path.
-    pub default: String,
-    /// Rules. The longest named part decides, deny among equals.
-    pub rules: Vec<SummaryPath>,
-}
-
-/// A rule for paths.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SummaryPath {
-    /// A prefix, or `~` and a pattern.
-    pub path: String,
-    /// For these methods only; for all when there are none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub methods: Vec<String>,
-    /// `allow` or `deny`.
-    pub action: String,
 }
 
 /// Why a boot config can't be used.

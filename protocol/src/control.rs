@@ -52,7 +52,7 @@ pub enum Op {
         enforcement: Box<Enforcement>,
         /// What the agent may know of it.
         #[serde(default)]
-        summary: Vec<crate::boot::SummaryRule>,
+        summary: String,
         /// The roots that it trusts from now on besides the image's, as in the boot config; none: no change.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         extra_ca_pem: Option<String>,

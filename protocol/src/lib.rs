@@ -12,3 +12,4 @@ pub mod names;
 pub mod paths;
 pub mod places;
 pub mod secret;
+pub mod summary;

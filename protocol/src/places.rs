@@ -23,6 +23,6 @@ pub const WGETRC: &str = "/run/clawker-pub/wgetrc";
 /// The image's Java roots and ours, where it has a JRE; a number follows for each further set of roots.
 pub const JAVA_CACERTS: &str = "/run/clawker-pub/java-cacerts";
 /// What the agent may know of its policy, read by `clawker-init why`.
-pub const POLICY_SUMMARY: &str = "/run/clawker-pub/policy.json";
+pub const POLICY_SUMMARY: &str = "/run/clawker-pub/policy";
 /// Where the host mounts the static init, read-only, in every agent container.
 pub const INIT: &str = "/usr/local/bin/clawker-init";

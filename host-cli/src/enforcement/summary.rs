@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clawker_protocol::boot::{SummaryPath, SummaryPaths, SummaryRule};
+use clawker_protocol::summary::{SummaryPath, SummaryRule};
 
 use crate::policy::{Decision, Dst, Paths, Policy, Proto, Rule};
 
@@ -23,7 +23,8 @@ pub fn of(policy: &Policy) -> Vec<SummaryRule> {
                 port: if first == last { first.to_string() } else { format!("{first}-{last}") },
                 action: decision.action.as_str().to_owned(),
                 expires: rule.and_then(|rule| rule.expires),
-                paths: decision.paths.as_ref().map(paths),
+                path_default: decision.paths.as_ref().map_or("", |paths| paths.default.as_str()).to_owned(),
+                paths: decision.paths.as_ref().map(paths).unwrap_or_default(),
             }
         })
     });
@@ -50,15 +51,16 @@ fn net(rule: &Rule) -> SummaryRule {
         port: if rule.everywhere { "1-65535".to_owned() } else { rule.port_text() },
         action: rule.action.as_str().to_owned(),
         expires: rule.expires,
-        paths: None,
+        path_default: String::new(),
+        paths: Vec::new(),
     }
 }
 
-fn paths(paths: &Paths) -> SummaryPaths {
+fn paths(paths: &Paths) -> Vec<SummaryPath> {
     let rule = |rule: &crate::policy::PathRule| SummaryPath {
         path: rule.path.to_string(),
         methods: rule.methods.clone(),
         action: rule.action.as_str().to_owned(),
     };
-    SummaryPaths { default: paths.default.as_str().to_owned(), rules: paths.rules.iter().map(rule).collect() }
+    paths.rules.iter().map(rule).collect()
 }
