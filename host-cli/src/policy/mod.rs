@@ -249,4 +249,6 @@ pub fn covering(name: &str) -> impl Iterator<Item = String> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -28,14 +28,16 @@ pub async fn run(ctx: &Context, args: &ListArgs) -> Outcome {
     } else {
         let mut rows =
             vec![["ACTION", "PROTO", "DESTINATION", "PORT", "LAYER", "FROM"].map(str::to_owned).to_vec()];
-        rows.extend(policy.rules().iter().map(row));
-        if policy.rules().iter().any(|rule| rule.expires.is_some()) {
-            let left = |rule: &Rule| {
-                rule.expires.map_or_else(|| "-".to_owned(), |end| rounded(grant::left(end, now)))
-            };
-            let lefts = policy.rules().iter().map(left);
-            let cells = ["LEFT".to_owned()].into_iter().chain(lefts);
-            rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
+        let timed = policy.rules().iter().any(|rule| rule.expires.is_some());
+        rows.first_mut().filter(|_| timed).into_iter().for_each(|head| head.push("LEFT".to_owned()));
+        for rule in policy.rules() {
+            let mut cells = row(rule);
+            if timed {
+                let left = rule.expires.map(|end| rounded(grant::left(end, now)));
+                cells.push(left.unwrap_or_else(|| "-".to_owned()));
+            }
+            rows.push(cells);
+            rows.extend(below(rule).into_iter().map(|text| vec![String::new(), String::new(), text]));
         }
         output::write_stdout(output::table(&rows).as_bytes())?;
     }
@@ -56,6 +58,10 @@ fn value(rule: &Rule, now: u64) -> serde_json::Value {
     serde_json::json!({
         "dst": rule.dst.to_string(), "proto": rule.proto, "port": rule.port_text(), "action": rule.action,
         "layer": rule.layer, "from": rule.place, "wildcard": rule.dst.is_wildcard(),
+        "path_rules": rule.paths.as_ref().map(|paths| &paths.rules),
+        "path_default": rule.paths.as_ref().map(|paths| paths.default),
+        "inspect": rule.looks_into(), "private": rule.private,
+        "resolve_as": rule.apex.then_some("apex"),
         "expires": rule.expires, "left_seconds": rule.expires.map(|end| grant::left_seconds(end, now)),
     })
 }
@@ -72,4 +78,16 @@ fn row(rule: &Rule) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec()
+}
+
+/// What narrows or widens a rule, a line each.
+fn below(rule: &Rule) -> Vec<String> {
+    let paths = rule.paths.iter().flat_map(|paths| {
+        let rest = format!("  {} every other path", paths.default.as_str());
+        paths.rules.iter().map(|rule| format!("  {}", output::escape(&rule.to_string()))).chain([rest])
+    });
+    let inspect = rule.inspect.then(|| "  inspected".to_owned());
+    let private = rule.private.iter().map(|net| format!("  may resolve to {net}"));
+    let apex = rule.apex.then(|| "  dialled by its own name".to_owned());
+    paths.chain(inspect).chain(private).chain(apex).collect()
 }
