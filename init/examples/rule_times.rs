@@ -56,16 +56,16 @@ fn main() {
             new_namespace();
             let mut netfilter = Netfilter::open().unwrap();
             let start = Instant::now();
-            netfilter.install(&enforcement, Opening::Closed).unwrap();
+            netfilter.install(&enforcement.clone().into(), Opening::Closed).unwrap();
             start.elapsed()
         });
         let mut standing = Netfilter::open().unwrap();
-        standing.install(&enforcement, Opening::Closed).unwrap();
+        standing.install(&enforcement.clone().into(), Opening::Closed).unwrap();
         let mut next = enforcement.clone();
         measure(&format!("swap one of them and read back, {services} services"), || {
             next.services[0].listener ^= 1;
             let start = Instant::now();
-            standing.swap(&next).unwrap();
+            standing.swap(&next.clone().into()).unwrap();
             start.elapsed()
         });
         for (what, opening) in
@@ -80,7 +80,7 @@ fn main() {
         drop(standing);
         let features = Features { owner: false, egress: true };
         let text = compile(
-            &enforcement,
+            &enforcement.into(),
             &Running::default(),
             Opening::Closed,
             &route::interfaces().unwrap(),

@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clawker_protocol::boot::{BootConfig, InvalidBoot};
+use clawker_protocol::gateway::GatewayConfig;
 use clawker_protocol::places;
 
 use crate::identity::Account;
@@ -56,11 +57,23 @@ fn cause(error: &InvalidBoot) -> String {
     std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default()
 }
 
-/// Reads the boot config.
+/// Reads an agent's boot config.
 ///
 /// # Errors
 /// [`BootError::NoConfig`], [`BootError::Config`].
 pub fn read_config(path: &Path) -> Result<BootConfig, BootError> {
+    BootConfig::parse(&read(path)?).map_err(|source| BootError::Config { path: path.to_owned(), source })
+}
+
+/// Reads the gateway's boot config.
+///
+/// # Errors
+/// [`BootError::NoConfig`], [`BootError::Config`].
+pub fn read_gateway_config(path: &Path) -> Result<GatewayConfig, BootError> {
+    GatewayConfig::parse(&read(path)?).map_err(|source| BootError::Config { path: path.to_owned(), source })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BootError> {
     // A pipe nobody writes to would hold the start for ever.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let bytes = opened.and_then(|file| {
@@ -71,8 +84,7 @@ pub fn read_config(path: &Path) -> Result<BootConfig, BootError> {
         file.take(MAX_CONFIG).read_to_end(&mut bytes)?;
         Ok(bytes)
     });
-    let bytes = bytes.map_err(|source| BootError::NoConfig { path: path.to_owned(), source })?;
-    BootConfig::parse(&bytes).map_err(|source| BootError::Config { path: path.to_owned(), source })
+    bytes.map_err(|source| BootError::NoConfig { path: path.to_owned(), source })
 }
 
 /// Makes `/run/clawker` root-only and reads that back. Needed at every start: a tmpfs that Docker mounted with

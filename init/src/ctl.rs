@@ -13,10 +13,11 @@ pub const SECRET_VARIABLE: &str = "CLAWKER_CONTROL_SECRET";
 /// How long an answer may take: a policy of 10,000 services fits many times.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
-const USAGE: &str = "usage: clawker-init ctl status|enable|disable|bypass DURATION|bypass_stop|events|version|policy\n\
-                     The secret comes from CLAWKER_CONTROL_SECRET; policy reads its JSON from standard input.";
+const USAGE: &str = "usage: clawker-init ctl status|enable|disable|bypass DURATION|bypass_stop|events|version\n\
+                     \x20      clawker-init ctl policy|gateway\n\
+                     The secret comes from CLAWKER_CONTROL_SECRET; policy and gateway read their JSON from standard input.";
 
-/// The operation that the arguments name. `stdin` is read for `policy` only.
+/// The operation that the arguments name. `stdin` is read for `policy` and `gateway` only.
 ///
 /// # Errors
 /// One sentence, or the usage.
@@ -33,17 +34,16 @@ pub fn operation(args: &[String], stdin: &mut dyn Read) -> Result<Op, String> {
         },
         ["events"] => Ok(Op::Events),
         ["version"] => Ok(Op::Version),
-        ["policy"] => {
-            let mut text = String::new();
-            stdin.read_to_string(&mut text).map_err(|error| error.to_string())?;
-            let tagged =
-                text.trim_start().strip_prefix('{').map(|rest| format!("{{\"op\":\"policy\",{rest}"));
-            tagged
-                .ok_or_else(|| "the policy on standard input is not a JSON object".to_owned())
-                .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
-        }
+        ["policy"] => read(stdin, Op::policy),
+        ["gateway"] => read(stdin, Op::gateway),
         _ => Err(USAGE.to_owned()),
     }
+}
+
+fn read(stdin: &mut dyn Read, parse: fn(&[u8]) -> serde_json::Result<Op>) -> Result<Op, String> {
+    let mut text = Vec::new();
+    stdin.read_to_end(&mut text).map_err(|error| error.to_string())?;
+    parse(&text).map_err(|error| format!("on standard input: {error}"))
 }
 
 /// Runs the command; 0 when init did it, 1 when it refused, 2 for a mistake in the arguments.
@@ -76,7 +76,12 @@ fn exchange(op: Op) -> std::io::Result<bool> {
     let mut lines = BufReader::new(&stream);
     let mut answer = String::new();
     lines.read_line(&mut answer)?;
-    let ok = serde_json::from_str::<clawker_protocol::control::Response>(&answer)?.ok;
+    /// All that is looked at; the rest is for whoever reads the line.
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        ok: bool,
+    }
+    let Answer { ok } = serde_json::from_str(&answer)?;
     let mut stdout = std::io::stdout();
     stdout.write_all(answer.as_bytes())?;
     stdout.flush()?;
@@ -104,7 +109,7 @@ mod tests {
         assert_eq!(op(&["status"]), Ok(Op::Status));
         assert_eq!(op(&["bypass", "2m"]), Ok(Op::Bypass { seconds: 120 }));
         assert_eq!(op(&["bypass", "--stop"]), Ok(Op::BypassStop));
-        for wrong in [&["bypass"][..], &["bypass", "soon"], &["explode"], &[], &["policy"]] {
+        for wrong in [&["bypass"][..], &["bypass", "soon"], &["explode"], &[], &["policy"], &["gateway"]] {
             assert!(op(wrong).is_err(), "{wrong:?}");
         }
     }

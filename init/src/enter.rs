@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clawker_protocol::boot::BootConfig;
+use clawker_protocol::boot::{BootConfig, Run};
 use clawker_protocol::places;
 
 use crate::child::Plan;
@@ -46,30 +46,45 @@ fn enter(root: bool, command: &[OsString]) -> Result<std::convert::Infallible, (
     if !Path::new(places::READY).exists() {
         return Err(failed("The firewall is not up yet (or this is not root): try again".to_owned()));
     }
-    let config =
-        boot::read_config(Path::new(places::BOOT_CONFIG)).map_err(|error| failed(error.to_string()))?;
     let mut plan = if root {
         privileges::shrink_pid1(&ROOT_SHELL_KEEPS).map_err(|error| failed(error.to_string()))?;
         let environment: Vec<_> = std::env::vars_os().collect();
         Plan::new(command, &environment).map_err(|error| failed(error.to_string()))?
     } else {
-        agent_plan(&config, command).map_err(failed)?
+        own_plan(command).map_err(failed)?
     };
     plan.umask = Some(UMASK);
     let failure = plan.exec_here();
     Err((failure.to_string(), failure.exit_code()))
 }
 
+/// A command as whoever PID 1 started: the agent, or Envoy.
+fn own_plan(command: &[OsString]) -> Result<Plan, String> {
+    let gateway = Path::new(places::GATEWAY_CONFIG);
+    if gateway.exists() {
+        let config = boot::read_gateway_config(gateway).map_err(|error| error.to_string())?;
+        return plan(&config.run, command, &[]);
+    }
+    let config = boot::read_config(Path::new(places::BOOT_CONFIG)).map_err(|error| error.to_string())?;
+    agent_plan(&config, command)
+}
+
 /// A command as the agent's user, with the agent's environment, where this process stands.
+fn agent_plan(config: &BootConfig, command: &[OsString]) -> Result<Plan, String> {
+    let trust = if config.extra_ca_pem.is_empty() { Vec::new() } else { ca::variables() };
+    plan(&config.run, command, &trust)
+}
+
+/// A command as the user of a boot config, with these variables and the config's own.
 ///
 /// # Errors
 /// One sentence, when a string can't be passed to a program.
-pub fn agent_plan(config: &BootConfig, command: &[OsString]) -> Result<Plan, String> {
-    let account = identity::account(config.run.uid);
-    let trust = if config.extra_ca_pem.is_empty() { Vec::new() } else { ca::variables() };
-    let environment = boot::environment(std::env::vars_os(), &account, &trust, &config.run.env);
+pub fn plan(run: &Run, command: &[OsString], trust: &[(&str, &str)]) -> Result<Plan, String> {
+    let account = identity::account(run.uid);
+    let environment = boot::environment(std::env::vars_os(), &account, trust, &run.env);
     let mut plan = Plan::new(command, &environment).map_err(|error| error.to_string())?;
-    plan.identity = Some(Identity { uid: config.run.uid, gid: config.run.gid, groups: account.groups });
+    plan.identity = Some(Identity { uid: run.uid, gid: run.gid, groups: account.groups });
+    plan.umask = Some(UMASK);
     plan.raise_oom_score_adj(OOM_SCORE);
     Ok(plan)
 }

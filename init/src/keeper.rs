@@ -13,7 +13,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use crate::control::{Arrival, Control, RefusedPeer};
 use crate::events::{Events, now_millis};
-use crate::fence::Fence;
+use crate::fence::{Fence, Policy};
 use crate::netfilter::{LoggedFlow, Netfilter};
 use crate::network;
 use crate::quota::Quota;
@@ -34,7 +34,7 @@ pub fn boot_time() -> Duration {
 /// Everything that PID 1 attends to.
 #[derive(Debug)]
 pub struct Keeper {
-    machine: Machine<Netfilter, ResolvConf>,
+    machine: Machine<Netfilter, Option<ResolvConf>>,
     control: Control,
     events: Events,
     network: Network,
@@ -51,7 +51,7 @@ impl Keeper {
     /// # Errors
     /// When the kernel gives no timer.
     pub fn new(
-        machine: Machine<Netfilter, ResolvConf>,
+        machine: Machine<Netfilter, Option<ResolvConf>>,
         control: Control,
         mut events: Events,
         network: Network,
@@ -159,17 +159,15 @@ impl Keeper {
 
     fn carry_out(&mut self, request: Request) -> Response {
         let now = boot_time();
+        let is_gateway = matches!(self.machine.policy(), Policy::Gateway(_));
         let changed = match request.op {
             Op::Status | Op::Events => return self.status(request.id),
             Op::Version => return respond(request.id, &versions()),
-            Op::Policy { enforcement, summary, extra_ca_pem } => {
-                // Held to what the boot config is: nobody's connections go to a stranger.
-                if let Err(error) = network::find(&enforcement) {
-                    return Response::refused(request.id, ErrorCode::OutOfRange, error.to_string());
-                }
-                let generation = enforcement.generation;
-                if let Err(error) = self.machine.swap(*enforcement) {
-                    return refuse(request.id, error);
+            Op::Gateway { gateway } if is_gateway => return self.swap(request.id, (*gateway).into()),
+            Op::Policy { enforcement, summary, extra_ca_pem } if !is_gateway => {
+                let response = self.swap(request.id, (*enforcement).into());
+                if !response.ok {
+                    return response;
                 }
                 if let Err(error) = crate::boot::publish_summary(&summary) {
                     crate::log::line(&format!("can't publish the policy's summary: {error}"));
@@ -177,8 +175,11 @@ impl Keeper {
                 if let Some(Err(error)) = extra_ca_pem.as_deref().map(crate::ca::publish_again) {
                     crate::log::line(&format!("can't publish the roots: {error}"));
                 }
-                self.events.record(EventKind::Policy { generation });
-                return self.status(request.id);
+                return response;
+            }
+            _ if is_gateway => return not_here(request.id, "Envoy", "it has one state"),
+            Op::Gateway { .. } | Op::Policy { .. } => {
+                return not_here(request.id, "an agent", "it has no gateway");
             }
             Op::Enable => self.machine.enable(now, "enable"),
             Op::Disable => self.machine.disable(now),
@@ -195,13 +196,36 @@ impl Keeper {
         }
     }
 
+    fn swap(&mut self, id: u64, policy: Policy) -> Response {
+        // Held to what the boot config is: nobody's connections go to a stranger.
+        if let Err(error) = network::find(&policy) {
+            return Response::refused(id, ErrorCode::OutOfRange, error.to_string());
+        }
+        if let Err(error) = self.machine.swap(policy) {
+            return refuse(id, error);
+        }
+        self.events.record(EventKind::Policy { generation: self.generation() });
+        self.status(id)
+    }
+
+    /// What the gateway dials has none: the host sends the whole of it each time.
+    fn generation(&self) -> u64 {
+        match self.machine.policy() {
+            Policy::Agent(enforcement) => enforcement.generation,
+            Policy::Gateway(_) => 0,
+        }
+    }
+
     fn status(&mut self, id: u64) -> Response {
         let refused = match self.machine.fence().refused() {
             Ok(refused) => refused,
             Err(error) => return Response::refused(id, ErrorCode::Failed, error.to_string()),
         };
-        let enforcement = self.machine.enforcement();
-        let text = serde_json::to_string(enforcement).unwrap_or_default();
+        let text = match self.machine.policy() {
+            Policy::Agent(enforcement) => serde_json::to_string(enforcement),
+            Policy::Gateway(gateway) => serde_json::to_string(gateway),
+        };
+        let text = text.unwrap_or_default();
         let left = match self.machine.state() {
             control::StateName::Bypass => self.machine.deadline(),
             _ => None,
@@ -212,7 +236,7 @@ impl Keeper {
             bypass_left_millis: left.map(|deadline| {
                 u64::try_from(deadline.saturating_sub(boot_time()).as_millis()).unwrap_or(u64::MAX)
             }),
-            generation: enforcement.generation,
+            generation: self.generation(),
             policy_hash: secret::hash(&text).chars().take(16).collect(),
             refused,
             heals: self.heals,
@@ -230,6 +254,10 @@ fn respond(id: u64, result: &impl serde::Serialize) -> Response {
         Ok(value) => Response::done(id, value),
         Err(error) => Response::refused(id, ErrorCode::Failed, error.to_string()),
     }
+}
+
+fn not_here(id: u64, whose: &str, why: &str) -> Response {
+    Response::refused(id, ErrorCode::UnknownOp, format!("this init is around {whose}: {why}"))
 }
 
 fn refuse(id: u64, error: Refused) -> Response {

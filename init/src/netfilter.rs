@@ -7,12 +7,12 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use clawker_protocol::enforcement::{Enforcement, Service};
+use clawker_protocol::enforcement::Service;
 use clawker_protocol::event::{Count, RefusalClass};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::conntrack::Conntrack;
-use crate::fence::{Fence, FenceError, Opening};
+use crate::fence::{Fence, FenceError, Opening, Policy};
 use crate::grants::{Grants, Moment, Running};
 use crate::netlink::{ACK, Family, REQUEST, Socket, wire::Writer};
 use crate::nflog::Reports;
@@ -29,7 +29,7 @@ mod cut;
 mod read_back;
 mod watch;
 
-use cut::Allowed;
+use cut::{Allowed, Change};
 use read_back::Fingerprint;
 
 /// Why the fence does not stand. Each is one line; the agent must not start then.
@@ -95,7 +95,7 @@ pub struct Netfilter {
 /// What was installed.
 #[derive(Debug)]
 struct Standing {
-    enforcement: Enforcement,
+    policy: Policy,
     /// Its services that end by themselves.
     grants: Grants,
     opening: Opening,
@@ -155,15 +155,15 @@ impl Netfilter {
     ///
     /// # Errors
     /// [`NetfilterError`]; nothing of the transaction is in force then, or not all of it could be confirmed.
-    pub fn install(&mut self, enforcement: &Enforcement, opening: Opening) -> Result<(), NetfilterError> {
+    pub fn install(&mut self, policy: &Policy, opening: Opening) -> Result<(), NetfilterError> {
         let interfaces = doing("list the interfaces", route::interfaces())?;
-        let grants = Grants::of(enforcement, &Grants::default(), moment());
-        let ruleset = self.add_all(enforcement, &grants, opening, &interfaces)?;
+        let grants = grants_of(policy, &Grants::default(), moment());
+        let ruleset = self.add_all(policy, &grants, opening, &interfaces)?;
         let groups = 1 << (NFNLGRP_NFTABLES - 1);
         doing("watch the tables", self.changes.subscribe(groups))?;
         let fingerprint = read_back::confirm(&mut self.nft, &ruleset)?;
         self.standing = Some(Standing {
-            enforcement: enforcement.clone(),
+            policy: policy.clone(),
             grants,
             opening,
             until: deadline(opening),
@@ -177,7 +177,7 @@ impl Netfilter {
     /// Adds every table, without what this kernel turns out to lack.
     fn add_all(
         &mut self,
-        enforcement: &Enforcement,
+        policy: &Policy,
         grants: &Grants,
         opening: Opening,
         interfaces: &[Interface],
@@ -187,7 +187,7 @@ impl Netfilter {
         let stale = doing("list the tables", read_back::tables(&mut self.nft))?;
         loop {
             let running = grants.running(now());
-            let ruleset = rules::compile(enforcement, &running, opening, interfaces, self.features);
+            let ruleset = rules::compile(policy, &running, opening, interfaces, self.features);
             let mut batch = Batch::new();
             for table in stale.iter().filter(|listed| watch::is_ours(listed)) {
                 batch.delete_table(table.family, &table.name);
@@ -232,8 +232,8 @@ impl Netfilter {
     }
 
     /// The table that judges, as it is now or would be.
-    fn judge(&self, enforcement: &Enforcement, running: &Running, opening: Opening) -> Option<Table> {
-        let ruleset = rules::compile(enforcement, running, opening, &[], self.features);
+    fn judge(&self, policy: &Policy, running: &Running, opening: Opening) -> Option<Table> {
+        let ruleset = rules::compile(policy, running, opening, &[], self.features);
         ruleset.tables.into_iter().next()
     }
 }
@@ -241,8 +241,11 @@ impl Netfilter {
 impl Fence for Netfilter {
     fn set_opening(&mut self, opening: Opening) -> Result<(), FenceError> {
         let standing = self.standing()?;
-        let enforcement = standing.grants.in_force(&standing.enforcement, now());
-        let Some(table) = self.judge(&enforcement, &Running::default(), opening) else { return Ok(()) };
+        let policy = in_force(&standing.grants, &standing.policy, now());
+        let Policy::Agent(enforcement) = &policy else {
+            return Err(FenceError("the gateway's fence has no other state".to_owned()));
+        };
+        let Some(table) = self.judge(&policy, &Running::default(), opening) else { return Ok(()) };
         let mut batch = Batch::new();
         for set in table.sets.iter().filter(|set| set.name == rules::OPEN) {
             batch.replace_elements(&table, set);
@@ -258,35 +261,36 @@ impl Fence for Netfilter {
         if opening != Opening::Closed {
             return self.forget_dns();
         }
-        let allowed = Allowed::of(&enforcement);
+        let allowed = Allowed::of(enforcement);
         self.cut(&|flow| allowed.lets(flow), true)
     }
 
-    fn swap(&mut self, enforcement: &Enforcement) -> Result<(), FenceError> {
+    fn swap(&mut self, policy: &Policy) -> Result<(), FenceError> {
         let standing = self.standing()?;
-        let (old, opening) = (standing.enforcement.clone(), standing.opening_now());
+        let (old, opening) = (standing.policy.clone(), standing.opening_now());
         let moment = moment();
-        let grants = Grants::of(enforcement, &standing.grants, moment);
-        let had = standing.grants.running(moment.boot);
-        let have = grants.running(moment.boot);
+        let grants = grants_of(policy, &standing.grants, moment);
+        let (had, have) = (standing.grants.running(moment.boot), grants.running(moment.boot));
+        let in_force = in_force(&grants, policy, moment.boot);
+        let Some(change) = Change::between(&old, &in_force) else {
+            return Err(FenceError("that policy is for another kind of container".to_owned()));
+        };
         let (Some(before), Some(table)) =
-            (self.judge(&old, &had, opening), self.judge(enforcement, &have, opening))
+            (self.judge(&old, &had, opening), self.judge(policy, &have, opening))
         else {
             return Ok(());
         };
-        let in_force = grants.in_force(enforcement, moment.boot);
         let mut batch = Batch::new();
         batch.update(&before, &table, rules::OPEN);
         self.transact(batch)?;
         if let Some(standing) = &mut self.standing {
-            standing.enforcement = enforcement.clone();
+            standing.policy = policy.clone();
             standing.grants = grants;
         }
         let fingerprint = read_back::confirm_table(&mut self.nft, &table)?;
         if let Some(standing) = &mut self.standing {
             standing.fingerprint.replace(fingerprint);
         }
-        let change = cut::Change::between(&old, &in_force);
         self.cut(&|flow| !change.ends(flow), false)
     }
 
@@ -297,14 +301,14 @@ impl Fence for Netfilter {
     fn end_due(&mut self) -> Result<Vec<Service>, FenceError> {
         let now = now();
         let standing = self.standing()?;
-        let (enforcement, opening) = (standing.enforcement.clone(), standing.opening_now());
+        let (policy, opening) = (standing.policy.clone(), standing.opening_now());
         let ended = standing.grants.due(now);
         let running = standing.grants.running(now);
-        let in_force = standing.grants.in_force(&enforcement, now);
+        let in_force = in_force(&standing.grants, &policy, now);
         if ended.is_empty() {
             return Ok(ended);
         }
-        let Some(table) = self.judge(&enforcement, &running, opening) else { return Ok(Vec::new()) };
+        let Some(table) = self.judge(&policy, &running, opening) else { return Ok(Vec::new()) };
         // The kernel has most likely taken them out already; now it is certain, and not a tick later.
         let counting_down = || table.sets.iter().filter(|set| set.counts_down());
         let mut batch = Batch::new();
@@ -314,10 +318,10 @@ impl Fence for Netfilter {
             read_back::confirm_set(&mut self.nft, &table, set)?;
         }
         // While open these flows may go on, as any may; closing ends them.
-        if opening == Opening::Closed {
+        if let (Opening::Closed, Policy::Agent(in_force)) = (opening, &in_force) {
             let mut before = in_force.clone();
             before.services.extend(ended.iter().cloned());
-            let change = cut::Change::between(&before, &in_force);
+            let change = cut::Swap::between(&before, in_force);
             self.cut(&|flow| !change.ends(flow), false)?;
         }
         if let Some(standing) = &mut self.standing {
@@ -343,6 +347,22 @@ impl Fence for Netfilter {
             }
         }
         Ok(counts)
+    }
+}
+
+/// The services of a policy that end by themselves; a gateway has none.
+fn grants_of(policy: &Policy, before: &Grants, now: Moment) -> Grants {
+    match policy {
+        Policy::Agent(enforcement) => Grants::of(enforcement, before, now),
+        Policy::Gateway(_) => Grants::default(),
+    }
+}
+
+/// A policy without the services whose end has come.
+fn in_force(grants: &Grants, policy: &Policy, now: Duration) -> Policy {
+    match policy {
+        Policy::Agent(enforcement) => grants.in_force(enforcement, now).into(),
+        Policy::Gateway(_) => policy.clone(),
     }
 }
 

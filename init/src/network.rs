@@ -1,12 +1,13 @@
 //! The container's place on the network, as the kernel tells it, and whether the boot config fits it. A config that
-//! names an Envoy or CoreDNS anywhere but beside us would send the agent's connections to a stranger.
+//! names an Envoy or CoreDNS anywhere but beside us would send the agent's connections to a stranger; a gateway's that
+//! names another subnet than its own would dial its neighbours.
 
 use std::net::Ipv4Addr;
 
 use clawker_protocol::control::Network;
-use clawker_protocol::enforcement::Enforcement;
 use ipnet::Ipv4Net;
 
+use crate::fence::Policy;
 use crate::route;
 
 /// Why the boot config does not fit.
@@ -18,6 +19,9 @@ pub enum NetworkError {
     /// No network at all.
     #[error("This container is on no network")]
     None,
+    /// A gateway that is elsewhere.
+    #[error("This container is not on {0}: clawker firewall up mends it")]
+    Subnet(Ipv4Net),
     /// An address of the config's that is not beside us.
     #[error("{role}'s address {address} is not a neighbour on {network}: clawker firewall up mends it")]
     Elsewhere {
@@ -30,11 +34,11 @@ pub enum NetworkError {
     },
 }
 
-/// Finds the interface on which Envoy is a neighbour, with our address on it and the gateway.
+/// Finds the interface on which Envoy is a neighbour, or that is Envoy's own, with our address on it and the gateway.
 ///
 /// # Errors
 /// [`NetworkError`].
-pub fn find(enforcement: &Enforcement) -> Result<Network, NetworkError> {
+pub fn find(policy: &Policy) -> Result<Network, NetworkError> {
     let names = route::interfaces()?;
     let gateway = route::default_gateway()?;
     let networks = route::networks()?;
@@ -42,16 +46,29 @@ pub fn find(enforcement: &Enforcement) -> Result<Network, NetworkError> {
         let name = names.iter().find(|interface| interface.index == index)?;
         Some((name.name.clone(), network))
     });
-    choose(&of_interfaces.collect::<Vec<_>>(), gateway, enforcement)
+    choose(&of_interfaces.collect::<Vec<_>>(), gateway, policy)
 }
 
 fn choose(
     networks: &[(String, Ipv4Net)],
     gateway: Option<Ipv4Addr>,
-    enforcement: &Enforcement,
+    policy: &Policy,
 ) -> Result<Network, NetworkError> {
+    let place = |(interface, network): &(String, Ipv4Net)| Network {
+        interface: interface.clone(),
+        address: network.to_string(),
+        gateway,
+    };
+    let enforcement = match policy {
+        Policy::Agent(enforcement) => enforcement,
+        Policy::Gateway(own) => {
+            let found = networks.iter().find(|(_, network)| network.trunc() == own.subnet);
+            return found.map(place).ok_or(NetworkError::Subnet(own.subnet));
+        }
+    };
     let beside = networks.iter().find(|(_, network)| network.contains(&enforcement.envoy));
-    let (interface, network) = beside.or(networks.first()).ok_or(NetworkError::None)?;
+    let found = beside.or(networks.first()).ok_or(NetworkError::None)?;
+    let network = &found.1;
     for (role, address) in [("Envoy", enforcement.envoy), ("CoreDNS", enforcement.coredns)] {
         let neighbour = network.contains(&address)
             && address != network.addr()
@@ -62,15 +79,18 @@ fn choose(
             return Err(NetworkError::Elsewhere { role, address, network: network.trunc() });
         }
     }
-    Ok(Network { interface: interface.clone(), address: network.to_string(), gateway })
+    Ok(place(found))
 }
 
 #[cfg(test)]
 mod tests {
+    use clawker_protocol::enforcement::Enforcement;
+    use clawker_protocol::gateway::Gateway;
+
     use super::*;
 
-    fn enforcement(envoy: &str, coredns: &str) -> Enforcement {
-        Enforcement {
+    fn enforcement(envoy: &str, coredns: &str) -> Policy {
+        Policy::Agent(Enforcement {
             generation: 1,
             envoy: envoy.parse().unwrap(),
             coredns: coredns.parse().unwrap(),
@@ -80,7 +100,7 @@ mod tests {
             port_routes: vec![],
             direct: vec![],
             published: vec![],
-        }
+        })
     }
 
     #[test]
@@ -104,5 +124,18 @@ mod tests {
             assert!(choose(&networks, gateway, &enforcement(envoy, coredns)).is_err(), "{envoy} {coredns}");
         }
         assert!(choose(&[], gateway, &enforcement("172.20.0.2", "172.20.0.3")).is_err());
+    }
+
+    #[test]
+    fn a_gateway_knows_its_own_subnet_by_its_address() {
+        let networks = [("eth0".to_owned(), "172.20.0.2/16".parse().unwrap())];
+        let on = |subnet: &str| {
+            let subnet = subnet.parse().unwrap();
+            choose(&networks, None, &Gateway { subnet, resolvers: vec![], private: vec![] }.into())
+        };
+        assert_eq!(on("172.20.0.0/16").unwrap().interface, "eth0");
+        for other in ["172.21.0.0/16", "172.20.0.0/17", "172.0.0.0/8"] {
+            assert!(on(other).is_err(), "{other}");
+        }
     }
 }

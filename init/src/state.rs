@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clawker_protocol::boot::BootState;
 use clawker_protocol::control::{ErrorCode, StateName};
-use clawker_protocol::enforcement::{Enforcement, Service};
+use clawker_protocol::enforcement::Service;
 
-use crate::fence::{Fence, FenceError, Opening};
+use crate::fence::{Fence, FenceError, Opening, Policy};
 
 /// How soon a close that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -19,6 +19,13 @@ pub trait Resolver {
     /// # Errors
     /// One sentence.
     fn point(&self, opening: Opening, coredns: Ipv4Addr) -> Result<(), String>;
+}
+
+/// Envoy has resolvers of its own, and its policy names no CoreDNS.
+impl<R: Resolver> Resolver for Option<R> {
+    fn point(&self, opening: Opening, coredns: Ipv4Addr) -> Result<(), String> {
+        self.as_ref().map_or(Ok(()), |resolver| resolver.point(opening, coredns))
+    }
 }
 
 impl Resolver for crate::resolv::ResolvConf {
@@ -59,7 +66,7 @@ pub struct Change {
 pub struct Machine<F, R> {
     fence: F,
     resolver: R,
-    enforcement: Enforcement,
+    policy: Policy,
     state: StateName,
     bypass_max: u64,
     /// When a bypass ends, or when a failed close is tried again.
@@ -70,12 +77,12 @@ pub struct Machine<F, R> {
 
 impl<F: Fence, R: Resolver> Machine<F, R> {
     /// Takes over a fence that is already installed for `state`.
-    pub fn new(fence: F, resolver: R, enforcement: Enforcement, state: BootState, bypass_max: u64) -> Self {
+    pub fn new(fence: F, resolver: R, policy: Policy, state: BootState, bypass_max: u64) -> Self {
         let state = match state {
             BootState::Enforcing => StateName::Enforcing,
             BootState::Disabled => StateName::Disabled,
         };
-        Self { fence, resolver, enforcement, state, bypass_max, deadline: None, end_retry: None }
+        Self { fence, resolver, policy, state, bypass_max, deadline: None, end_retry: None }
     }
 
     /// The state.
@@ -95,8 +102,8 @@ impl<F: Fence, R: Resolver> Machine<F, R> {
     }
 
     /// What is enforced while closed.
-    pub fn enforcement(&self) -> &Enforcement {
-        &self.enforcement
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The fence, for what is no change of state: counters, refusals, the watcher.
@@ -192,9 +199,9 @@ impl<F: Fence, R: Resolver> Machine<F, R> {
     ///
     /// # Errors
     /// [`Refused`]; the old policy is in force then.
-    pub fn swap(&mut self, enforcement: Enforcement) -> Result<(), Refused> {
-        self.fence.swap(&enforcement)?;
-        self.enforcement = enforcement;
+    pub fn swap(&mut self, policy: Policy) -> Result<(), Refused> {
+        self.fence.swap(&policy)?;
+        self.policy = policy;
         Ok(())
     }
 
@@ -203,7 +210,7 @@ impl<F: Fence, R: Resolver> Machine<F, R> {
         if let Err(error) = self.fence.set_opening(opening) {
             return Err(self.shut_after(now, &error.0));
         }
-        if let Err(why) = self.resolver.point(opening, self.enforcement.coredns) {
+        if let Err(why) = self.point_resolver(opening) {
             return Err(self.shut_after(now, &why));
         }
         Ok(())
@@ -218,10 +225,17 @@ impl<F: Fence, R: Resolver> Machine<F, R> {
     }
 
     fn point(&self, opening: Opening) -> Result<(), Refused> {
-        self.resolver.point(opening, self.enforcement.coredns).map_err(|why| Refused {
+        self.point_resolver(opening).map_err(|why| Refused {
             code: ErrorCode::Failed,
             message: format!("the firewall is on, but {why}"),
         })
+    }
+
+    fn point_resolver(&self, opening: Opening) -> Result<(), String> {
+        match &self.policy {
+            Policy::Agent(enforcement) => self.resolver.point(opening, enforcement.coredns),
+            Policy::Gateway(_) => Ok(()),
+        }
     }
 }
 

@@ -31,7 +31,7 @@ fn granting(left: u64) -> Enforcement {
 
 fn installed(enforcement: &Enforcement) -> Netfilter {
     let mut netfilter = Netfilter::open().unwrap();
-    netfilter.install(enforcement, Opening::Closed).unwrap();
+    netfilter.install(&enforcement.clone().into(), Opening::Closed).unwrap();
     netfilter
 }
 
@@ -127,22 +127,22 @@ fn another_time_replaces_the_first_without_touching_what_flows() {
     let granted = world.tcp(ENVOY, LISTENER);
     let mut netfilter = installed(&granting(SHORT));
     let mut flow = connection(&granted);
-    netfilter.swap(&granting(LONG)).unwrap();
+    netfilter.swap(&granting(LONG).into()).unwrap();
     std::thread::sleep(Duration::from_millis(SHORT + 300));
     assert_eq!(netfilter.end_due().unwrap(), []);
     assert!(talks(&mut flow.0, &mut flow.1), "a longer time cut what flowed");
     connection(&granted);
     let start = Instant::now();
-    netfilter.swap(&granting(SHORT)).unwrap();
+    netfilter.swap(&granting(SHORT).into()).unwrap();
     assert!(talks(&mut flow.0, &mut flow.1));
     wait_for_the_end(start);
     assert!(!arrives(&mut flow.0, &mut flow.1));
     // Also when its elements have gone already.
-    netfilter.swap(&granting(LONG)).unwrap();
+    netfilter.swap(&granting(LONG).into()).unwrap();
     connection(&granted);
     // Taken away before its time.
     let mut flow = connection(&granted);
-    netfilter.swap(&enforcement()).unwrap();
+    netfilter.swap(&enforcement().into()).unwrap();
     dial(GRANTED, 22).unwrap_err();
     assert!(!arrives(&mut flow.0, &mut flow.1));
     assert_eq!(netfilter.next_end(), None);
@@ -161,7 +161,7 @@ fn a_swap_that_keeps_a_grant_keeps_its_end() {
     std::thread::sleep(Duration::from_millis(SHORT / 2));
     policy.generation += 1;
     policy.direct.pop();
-    netfilter.swap(&policy).unwrap();
+    netfilter.swap(&policy.clone().into()).unwrap();
     assert_eq!(netfilter.next_end(), end);
     assert!(talks(&mut flow.0, &mut flow.1));
     assert!(wait_for_the_end(start) < Duration::from_millis(SHORT + 2_000));
@@ -189,7 +189,7 @@ fn after_the_end_tables_are_swapped_and_put_back_without_it() {
         assert_eq!(netfilter.watch(), ["deleted the foreign table inet foreign"], "{round} it was seen to");
         dial(GRANTED, 22).unwrap_err();
         policy.generation += 1;
-        netfilter.swap(&policy).unwrap();
+        netfilter.swap(&policy.clone().into()).unwrap();
         dial(GRANTED, 22).unwrap_err();
         assert_eq!(netfilter.end_due().unwrap().len(), usize::from(round == "before"));
     }
@@ -204,7 +204,7 @@ fn a_guard_that_is_put_back_leaves_a_running_grant_with_its_end() {
     let mut netfilter =
         Netfilter::open_for(clawker_init::nft::rules::Features { owner: false, egress: true }).unwrap();
     let start = Instant::now();
-    netfilter.install(&granting(3_000), Opening::Closed).unwrap();
+    netfilter.install(&granting(3_000).into(), Opening::Closed).unwrap();
     // Without an owner anybody with the capability can break our table.
     assert!(world.nft(&["flush", "chain", "inet", "clawker", "output"]).status.success());
     assert!(dial(GRANTED, 22).is_err(), "nothing is broken");
@@ -258,6 +258,6 @@ fn what_is_past_at_the_start_never_opens() {
     let mut netfilter = installed(&policy);
     dial(GRANTED, 22).unwrap_err();
     assert_eq!(netfilter.next_end(), None);
-    netfilter.swap(&granting(LONG)).unwrap();
+    netfilter.swap(&granting(LONG).into()).unwrap();
     dial(GRANTED, 22).unwrap();
 }

@@ -32,7 +32,7 @@ defined send($s, $frame, 0, $address) or die "send: $!";
 
 fn installed() -> Netfilter {
     let mut netfilter = Netfilter::open().unwrap();
-    netfilter.install(&enforcement(), Opening::Closed).unwrap();
+    netfilter.install(&enforcement().into(), Opening::Closed).unwrap();
     netfilter
 }
 
@@ -89,7 +89,7 @@ fn where_the_kernel_knows_no_owner_the_watcher_puts_everything_back() {
     world.enter_agent();
     let udp = world.udp(EVIL, 4433);
     let mut netfilter = Netfilter::open_for(Features { owner: false, egress: true }).unwrap();
-    netfilter.install(&enforcement(), Opening::Closed).unwrap();
+    netfilter.install(&enforcement().into(), Opening::Closed).unwrap();
     for change in [
         &["add", "element", "inet", "clawker", "open", "{ ipv4 }"][..],
         &["insert", "rule", "inet", "clawker", "output", "goto", "accepted"],

@@ -57,17 +57,20 @@ fn what_we_install_is_what_nft_makes_of_the_same_rules() {
         listener: 10_009,
         expires: Some(1),
     });
-    for opening in [Opening::Closed, Opening::Indefinitely] {
+    for (policy, opening) in [
+        (enforcement.clone().into(), Opening::Closed),
+        (enforcement.into(), Opening::Indefinitely),
+        (net::gateway().into(), Opening::Closed),
+    ] {
         world.enter_agent();
         let mut netfilter = Netfilter::open().unwrap();
-        netfilter.install(&enforcement, opening).unwrap();
+        netfilter.install(&policy, opening).unwrap();
         let interfaces = route::interfaces().unwrap();
         assert!(interfaces.iter().any(|interface| interface.name == "eth0"), "{interfaces:?}");
 
         twin.enter_agent();
-        let text =
-            compile(&enforcement, &Running::default(), opening, &route::interfaces().unwrap(), Features::ALL)
-                .render();
+        let interfaces = route::interfaces().unwrap();
+        let text = compile(&policy, &Running::default(), opening, &interfaces, Features::ALL).render();
         let file = std::env::temp_dir().join(format!("clawker-golden-{}.nft", std::process::id()));
         std::fs::write(&file, text.replace("\tflags owner\n", "")).unwrap();
         let made = twin.nft(&["-f", file.to_str().unwrap()]);
@@ -123,14 +126,14 @@ fn a_swap_leaves_what_an_install_would_have_made() {
 
     world.enter_agent();
     let mut netfilter = Netfilter::open().unwrap();
-    netfilter.install(&steps[0], Opening::Closed).unwrap();
+    netfilter.install(&steps[0].clone().into(), Opening::Closed).unwrap();
     for step in &steps[1..] {
         world.enter_agent();
-        netfilter.swap(step).unwrap();
+        netfilter.swap(&step.clone().into()).unwrap();
         assert_eq!(netfilter.watch(), Vec::<String>::new(), "its own swap is no change");
         twin.enter_agent();
         let mut fresh = Netfilter::open().unwrap();
-        fresh.install(step, Opening::Closed).unwrap();
+        fresh.install(&step.clone().into(), Opening::Closed).unwrap();
         let args = ["list", "ruleset"];
         assert_eq!(without_handles(&world.listing(&args)), without_handles(&twin.listing(&args)));
     }
@@ -151,7 +154,7 @@ fn ten_thousand_services_fit_in_one_transaction() {
         .collect();
     let mut netfilter = Netfilter::open().unwrap();
     let start = Instant::now();
-    netfilter.install(&big, Opening::Closed).unwrap();
+    netfilter.install(&big.clone().into(), Opening::Closed).unwrap();
     let took = start.elapsed();
     eprintln!("10,000 services installed and read back in {took:?}");
     assert!(took < Duration::from_secs(5), "{took:?}");
@@ -180,7 +183,7 @@ fn conntrack_forgets_one_port_and_keeps_the_rest() {
     let world = World::new();
     world.enter_agent();
     let mut netfilter = Netfilter::open().unwrap();
-    netfilter.install(&enforcement(), Opening::Indefinitely).unwrap();
+    netfilter.install(&enforcement().into(), Opening::Indefinitely).unwrap();
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     for port in [53, 54, 5353] {
         socket.send_to(b"x", (net::EVIL, port)).unwrap();
@@ -209,7 +212,7 @@ fn another_installs_table_is_not_taken_over() {
     let world = World::new();
     world.enter_agent();
     let mut first = Netfilter::open().unwrap();
-    first.install(&enforcement(), Opening::Closed).unwrap();
+    first.install(&enforcement().into(), Opening::Closed).unwrap();
     // The group is the first one's, and so is the table.
     let error = Netfilter::open().unwrap_err().to_string();
     assert!(error.contains("NFLOG"), "{error}");

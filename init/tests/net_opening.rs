@@ -5,7 +5,6 @@
 
 mod net;
 
-use std::io::Read;
 use std::net::{TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -17,24 +16,13 @@ use net::*;
 
 fn installed(opening: Opening) -> Netfilter {
     let mut netfilter = Netfilter::open().unwrap();
-    netfilter.install(&enforcement(), opening).unwrap();
+    netfilter.install(&enforcement().into(), opening).unwrap();
     netfilter
 }
 
 fn passes(text: &str, to: &UdpSocket) -> bool {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.send_to(text.as_bytes(), to.local_addr().unwrap()).is_ok() && hears(to, text)
-}
-
-/// Whether the program that holds the stream is told of its end, within a time that is no time-out's.
-fn is_cut(stream: &mut TcpStream) -> bool {
-    let start = Instant::now();
-    let read = stream.read(&mut [0; 16]);
-    let told = match read {
-        Ok(length) => length == 0,
-        Err(error) => !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
-    };
-    told && start.elapsed() < Duration::from_secs(1)
 }
 
 #[test]
@@ -170,7 +158,7 @@ fn a_swap_ends_the_flows_of_what_is_no_longer_listed_and_no_others() {
     let (kept, removed) = (world.tcp(ENVOY, SERVICE_LISTENER), world.tcp(ENVOY, 10_002));
     let direct = world.tcp(DIRECT, 7000);
     let mut netfilter = Netfilter::open().unwrap();
-    netfilter.install(&both, Opening::Closed).unwrap();
+    netfilter.install(&both.clone().into(), Opening::Closed).unwrap();
     let mut kept = (dial(VIRTUAL, 22).unwrap(), accept(&kept));
     let mut removed = (dial(other, 22).unwrap(), accept(&removed));
     let mut direct = (dial(DIRECT, 7000).unwrap(), accept(&direct));
@@ -178,7 +166,7 @@ fn a_swap_ends_the_flows_of_what_is_no_longer_listed_and_no_others() {
     let counted = netfilter.refused().unwrap()[&RefusalClass::Tcp].packets;
     assert!(counted >= 1);
 
-    netfilter.swap(&enforcement()).unwrap();
+    netfilter.swap(&enforcement().into()).unwrap();
     assert!(is_cut(&mut removed.0));
     assert!(talks(&mut kept.0, &mut kept.1));
     assert!(talks(&mut direct.0, &mut direct.1));
@@ -190,7 +178,7 @@ fn a_swap_ends_the_flows_of_what_is_no_longer_listed_and_no_others() {
 
     let mut without = enforcement();
     without.direct.clear();
-    netfilter.swap(&without).unwrap();
+    netfilter.swap(&without.clone().into()).unwrap();
     assert!(is_cut(&mut direct.0));
     assert!(talks(&mut kept.0, &mut kept.1));
 }
@@ -201,7 +189,7 @@ fn a_swap_leaves_an_opening_open_with_its_end() {
     world.enter_agent();
     let udp = world.udp(EVIL, 4433);
     let mut netfilter = installed(Opening::For(Duration::from_secs(1)));
-    netfilter.swap(&enforcement()).unwrap();
+    netfilter.swap(&enforcement().into()).unwrap();
     assert!(passes("open", &udp));
     std::thread::sleep(Duration::from_millis(1500));
     assert!(!passes("closed", &udp));
@@ -223,7 +211,7 @@ fn no_packet_slips_out_while_the_rules_are_swapped() {
                 other.direct.pop();
                 other.port_routes[0].ports = PortRange::new(440, 450).unwrap();
             }
-            netfilter.swap(&other).unwrap();
+            netfilter.swap(&other.clone().into()).unwrap();
             netfilter.set_opening(Opening::Closed).unwrap();
         }
     });

@@ -21,7 +21,7 @@ use nix::sys::socket::{
 
 fn installed() -> Netfilter {
     let mut netfilter = Netfilter::open().unwrap();
-    netfilter.install(&enforcement(), Opening::Closed).unwrap();
+    netfilter.install(&enforcement().into(), Opening::Closed).unwrap();
     netfilter
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::enforcement::Enforcement;
@@ -55,9 +56,9 @@ pub struct BootConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// The agent's uid; never 0.
+    /// The uid; an agent's is never 0.
     pub uid: u32,
-    /// The agent's gid; never 0.
+    /// The gid; an agent's is never 0.
     pub gid: u32,
     /// Program and arguments; never empty.
     pub command: Vec<String>,
@@ -129,16 +130,7 @@ impl BootConfig {
     /// # Errors
     /// [`InvalidBoot`]: the container must not start its agent then.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidBoot> {
-        /// The version is looked at first, so that a newer form is named as such.
-        #[derive(Deserialize)]
-        struct Versioned {
-            v: u32,
-        }
-        let Versioned { v } = serde_json::from_slice(bytes)?;
-        if v != VERSION {
-            return Err(InvalidBoot::Version(v));
-        }
-        let config: Self = serde_json::from_slice(bytes)?;
+        let config: Self = versioned(bytes, VERSION)?;
         config.check()?;
         Ok(config)
     }
@@ -147,26 +139,52 @@ impl BootConfig {
         let run = &self.run;
         let checks = [
             (run.uid == 0 || run.gid == 0, "the agent must not be uid or gid 0"),
-            (run.uid == u32::MAX || run.gid == u32::MAX, "uid or gid out of range"),
-            (run.command.first().is_none_or(String::is_empty), "run.command is empty"),
-            (run.command.iter().any(|arg| arg.contains('\0')), "run.command holds a NUL"),
-            (
-                run.env
-                    .iter()
-                    .any(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')),
-                "run.env holds a name or value that can't be set",
-            ),
-            (
-                self.secret_sha256.len() != 64
-                    || !self.secret_sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),
-                "secret_sha256 is not 64 hex digits",
-            ),
+            (!is_secret_hash(&self.secret_sha256), "secret_sha256 is not 64 hex digits"),
         ];
-        match checks.iter().find(|(wrong, _)| *wrong) {
-            Some((_, what)) => Err(InvalidBoot::Value(what)),
-            None => self.enforcement.mistake().map_or(Ok(()), |what| Err(InvalidBoot::Value(what))),
+        let wrong = checks.iter().find(|(wrong, _)| *wrong).map(|(_, what)| *what);
+        match wrong.or_else(|| run.mistake()).or_else(|| self.enforcement.mistake()) {
+            Some(what) => Err(InvalidBoot::Value(what)),
+            None => Ok(()),
         }
     }
+}
+
+impl Run {
+    /// What in it can't be run; `None` when all can.
+    pub(crate) fn mistake(&self) -> Option<&'static str> {
+        let variable =
+            |key: &str, value: &str| !(key.is_empty() || key.contains(['=', '\0']) || value.contains('\0'));
+        if self.uid == u32::MAX || self.gid == u32::MAX {
+            Some("uid or gid out of range")
+        } else if self.command.first().is_none_or(String::is_empty) {
+            Some("run.command is empty")
+        } else if self.command.iter().any(|arg| arg.contains('\0')) {
+            Some("run.command holds a NUL")
+        } else if !self.env.iter().all(|(key, value)| variable(key, value)) {
+            Some("run.env holds a name or value that can't be set")
+        } else {
+            None
+        }
+    }
+}
+
+/// Reads a config of this version. The version is looked at first, so that a newer form is named as such.
+pub(crate) fn versioned<T: DeserializeOwned>(bytes: &[u8], version: u32) -> Result<T, InvalidBoot> {
+    /// The one field.
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u32,
+    }
+    let Versioned { v } = serde_json::from_slice(bytes)?;
+    if v != version {
+        return Err(InvalidBoot::Version(v));
+    }
+    Ok(serde_json::from_slice(bytes)?)
+}
+
+/// Whether a text can be the hash of a secret.
+pub(crate) fn is_secret_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 #[cfg(test)]

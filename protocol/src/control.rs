@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::enforcement::Enforcement;
 use crate::event::{Count, Event, RefusalClass};
+use crate::gateway::Gateway;
 
 /// The protocol's version.
 pub const VERSION: u32 = 1;
@@ -57,6 +59,11 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         extra_ca_pem: Option<String>,
     },
+    /// Swaps what the gateway may dial besides public addresses; only its own init knows it.
+    Gateway {
+        /// The new one, of the same network.
+        gateway: Box<Gateway>,
+    },
     /// Streams events: after the answer, one [`Event`] a line until either side closes.
     Events,
     /// Answers [`Versions`].
@@ -65,8 +72,48 @@ pub enum Op {
 
 impl Op {
     /// Every operation's name.
-    pub const NAMES: [&str; 8] =
-        ["status", "enable", "disable", "bypass", "bypass_stop", "policy", "events", "version"];
+    pub const NAMES: [&str; 9] =
+        ["status", "enable", "disable", "bypass", "bypass_stop", "policy", "gateway", "events", "version"];
+
+    /// `policy`, from the JSON of its own part; what else stands there is not looked at.
+    ///
+    /// # Errors
+    /// serde's.
+    pub fn policy(json: &[u8]) -> serde_json::Result<Self> {
+        /// The part.
+        #[derive(Deserialize)]
+        struct Part {
+            enforcement: Box<Enforcement>,
+            #[serde(default)]
+            summary: Vec<SummaryRule>,
+            #[serde(default)]
+            extra_ca_pem: Option<String>,
+        }
+        let Part { enforcement, summary, extra_ca_pem } = serde_json::from_slice(json)?;
+        Ok(Self::Policy { enforcement, summary, extra_ca_pem })
+    }
+
+    /// `gateway`, likewise.
+    ///
+    /// # Errors
+    /// serde's.
+    pub fn gateway(json: &[u8]) -> serde_json::Result<Self> {
+        /// The part.
+        #[derive(Deserialize)]
+        struct Part {
+            gateway: Box<Gateway>,
+        }
+        let Part { gateway } = serde_json::from_slice(json)?;
+        Ok(Self::Gateway { gateway })
+    }
+
+    fn mistake(&self) -> Option<&'static str> {
+        match self {
+            Self::Policy { enforcement, .. } => enforcement.mistake(),
+            Self::Gateway { gateway } => gateway.mistake(),
+            _ => None,
+        }
+    }
 }
 
 /// Why a request was refused. The text in JSON is snake case.
@@ -113,7 +160,7 @@ pub struct Response {
     pub ok: bool,
     /// What was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<serde_json::Value>,
+    pub result: Option<Value>,
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ControlError>,
@@ -207,7 +254,7 @@ pub struct Versions {
 
 impl Response {
     /// An answer that it was done.
-    pub fn done(id: u64, result: serde_json::Value) -> Self {
+    pub fn done(id: u64, result: Value) -> Self {
         Self { id, ok: true, result: Some(result), error: None }
     }
 
@@ -228,47 +275,72 @@ pub fn holds_secret(line: &[u8], secret_sha256: &str) -> bool {
     serde_json::from_slice(line).is_ok_and(|Claim { secret }| crate::secret::matches(&secret, secret_sha256))
 }
 
+/// What every request has. Values of any kind, so that each mistake has its own error.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(default)]
+    v: Value,
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    op: Value,
+    #[serde(default)]
+    secret: String,
+    #[serde(default)]
+    seconds: Value,
+}
+
 /// Reads one request line, naming each mistake. On an error the answer to send comes back.
+///
+/// The envelope comes first and the operation's own part after it, each straight from the line: [`Request`]'s derived
+/// form would read a policy three times over, and bring a second reader of everything into init.
 ///
 /// # Errors
 /// The [`Response`] that says what is wrong.
 pub fn parse_request(line: &[u8]) -> Result<Request, Box<Response>> {
-    let refuse = |id, code, message: String| Err(Box::new(Response::refused(id, code, message)));
-    let value: serde_json::Value = match serde_json::from_slice(line) {
-        Ok(value) => value,
-        Err(error) => return refuse(0, ErrorCode::BadRequest, format!("not JSON: {error}")),
-    };
-    let Some(object) = value.as_object() else {
-        return refuse(0, ErrorCode::BadRequest, "a request is a JSON object".to_owned());
-    };
-    let Some(id) = object.get("id").and_then(serde_json::Value::as_u64) else {
-        return refuse(0, ErrorCode::BadRequest, "\"id\" must be a whole number".to_owned());
-    };
-    match object.get("v").and_then(serde_json::Value::as_u64) {
-        Some(v) if v == u64::from(VERSION) => {}
-        _ => return refuse(id, ErrorCode::BadVersion, format!("\"v\" must be {VERSION}")),
+    let refuse = |id, code, message: String| Box::new(Response::refused(id, code, message));
+    let envelope: Envelope = serde_json::from_slice(line)
+        .map_err(|error| refuse(0, ErrorCode::BadRequest, format!("not a request in JSON: {error}")))?;
+    let id = envelope
+        .id
+        .as_u64()
+        .ok_or_else(|| refuse(0, ErrorCode::BadRequest, "\"id\" must be a whole number".to_owned()))?;
+    let refuse = |code, message: String| refuse(id, code, message);
+    if envelope.v.as_u64() != Some(VERSION.into()) {
+        return Err(refuse(ErrorCode::BadVersion, format!("\"v\" must be {VERSION}")));
     }
-    let Some(op) = object.get("op").and_then(serde_json::Value::as_str) else {
-        return refuse(id, ErrorCode::BadRequest, "\"op\" must be a text".to_owned());
+    let name = envelope
+        .op
+        .as_str()
+        .ok_or_else(|| refuse(ErrorCode::BadRequest, "\"op\" must be a text".to_owned()))?;
+    let bad = |error: serde_json::Error| refuse(ErrorCode::BadRequest, error.to_string());
+    let op = match name {
+        "status" => Op::Status,
+        "enable" => Op::Enable,
+        "disable" => Op::Disable,
+        "bypass" => match envelope.seconds.as_u64() {
+            Some(seconds) => Op::Bypass { seconds },
+            None => {
+                let message = "\"seconds\" must be a whole number above 0".to_owned();
+                return Err(refuse(ErrorCode::OutOfRange, message));
+            }
+        },
+        "bypass_stop" => Op::BypassStop,
+        "policy" => Op::policy(line).map_err(bad)?,
+        "gateway" => Op::gateway(line).map_err(bad)?,
+        "events" => Op::Events,
+        "version" => Op::Version,
+        other => {
+            let shown: String = other.chars().take(40).flat_map(char::escape_default).collect();
+            let known = Op::NAMES.join(", ");
+            let message = format!("unknown operation \"{shown}\"; known: {known}");
+            return Err(refuse(ErrorCode::UnknownOp, message));
+        }
     };
-    if !Op::NAMES.contains(&op) {
-        let shown: String = op.chars().take(40).flat_map(char::escape_default).collect();
-        let known = Op::NAMES.join(", ");
-        return refuse(id, ErrorCode::UnknownOp, format!("unknown operation \"{shown}\"; known: {known}"));
+    if let Some(mistake) = op.mistake() {
+        return Err(refuse(ErrorCode::OutOfRange, format!("this can't be put into force: {mistake}")));
     }
-    if op == "bypass" && !object.get("seconds").is_some_and(serde_json::Value::is_u64) {
-        return refuse(id, ErrorCode::OutOfRange, "\"seconds\" must be a whole number above 0".to_owned());
-    }
-    let request: Request = match serde_json::from_value(value) {
-        Ok(request) => request,
-        Err(error) => return refuse(id, ErrorCode::BadRequest, error.to_string()),
-    };
-    if let Op::Policy { enforcement, .. } = &request.op
-        && let Some(mistake) = enforcement.mistake()
-    {
-        return refuse(id, ErrorCode::OutOfRange, format!("policy: {mistake}"));
-    }
-    Ok(request)
+    Ok(Request { v: VERSION, id, secret: envelope.secret, op })
 }
 
 #[cfg(test)]
@@ -307,6 +379,13 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_is_held_to_what_its_boot_config_is() {
+        let line =
+            r#"{"v":1,"id":1,"op":"gateway","gateway":{"subnet":"172.20.0.0/16","resolvers":["127.0.0.1"]}}"#;
+        assert_eq!(code(line), ErrorCode::OutOfRange);
+    }
+
+    #[test]
     fn a_secret_is_found_without_reading_the_rest() {
         let hash = crate::secret::hash("s3cret");
         let nested = "[".repeat(100_000);
@@ -321,6 +400,7 @@ mod tests {
         for name in Op::NAMES {
             let extra = match name {
                 "bypass" => r#","seconds":1"#,
+                "gateway" => r#","gateway":{"subnet":"172.20.0.0/16"}"#,
                 "policy" => {
                     r#","enforcement":{"generation":1,"envoy":"172.20.0.2","coredns":"172.20.0.3","dns_port":1,"open_dns_port":2}"#
                 }

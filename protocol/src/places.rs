@@ -1,4 +1,4 @@
-//! Paths inside an agent's container, fixed for both sides.
+//! Paths inside a container that init runs in, fixed for both sides.
 
 /// A tmpfs that only root may traverse; init makes it 0700 at every start.
 pub const RUN_DIR: &str = "/run/clawker";
@@ -6,6 +6,8 @@ pub const RUN_DIR: &str = "/run/clawker";
 pub const HOST_DIR: &str = "/run/clawker/host";
 /// The boot config, mounted read-only over the same name in [`HOST_DIR`].
 pub const BOOT_CONFIG: &str = "/run/clawker/host/boot.json";
+/// The gateway's config in its own container, likewise.
+pub const GATEWAY_CONFIG: &str = "/run/clawker/host/gateway.json";
 /// The control socket.
 pub const CONTROL_SOCKET: &str = "/run/clawker/host/control.sock";
 /// The capped event log, JSON lines.

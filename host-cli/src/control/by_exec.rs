@@ -61,6 +61,10 @@ fn arguments(op: &Op) -> (Vec<String>, Vec<u8>) {
             });
             (vec!["policy".to_owned()], policy.to_string().into_bytes())
         }
+        Op::Gateway { gateway } => {
+            let gateway = serde_json::json!({ "gateway": gateway });
+            (vec!["gateway".to_owned()], gateway.to_string().into_bytes())
+        }
     }
 }
 

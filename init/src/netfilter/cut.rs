@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clawker_protocol::enforcement::{Enforcement, Transport};
+use clawker_protocol::gateway::Gateway;
+use clawker_protocol::ranges;
 
 use super::{Netfilter, doing};
 use crate::conntrack::{Entry, Tuple};
-use crate::fence::FenceError;
+use crate::fence::{FenceError, Policy};
 use crate::route;
 
 const TCP: u8 = 6;
@@ -112,7 +114,50 @@ impl<'a> Allowed<'a> {
 
 /// What a swap of the policy ends.
 #[derive(Debug)]
-pub struct Change<'a> {
+pub enum Change<'a> {
+    /// Around an agent.
+    Agent(Swap<'a>),
+    /// Around Envoy: from one to the next.
+    Gateway(&'a Gateway, &'a Gateway),
+}
+
+impl<'a> Change<'a> {
+    /// From one policy to the next; `None` when they are for different containers.
+    pub fn between(old: &'a Policy, new: &'a Policy) -> Option<Self> {
+        match (old, new) {
+            (Policy::Agent(old), Policy::Agent(new)) => Some(Self::Agent(Swap::between(old, new))),
+            (Policy::Gateway(old), Policy::Gateway(new)) => Some(Self::Gateway(old, new)),
+            _ => None,
+        }
+    }
+
+    /// Whether a flow ends: it was let through and is not any more.
+    pub fn ends(&self, flow: &Flow) -> bool {
+        match self {
+            Self::Agent(swap) => swap.ends(flow),
+            Self::Gateway(old, new) => !flow.inbound && gateway_ends(old, new, flow),
+        }
+    }
+}
+
+/// A flow doesn't show its TOS byte: it ends when any rule that it may be of lists its address no more. The packets of
+/// another rule's flows would have passed; they begin anew.
+fn gateway_ends(old: &Gateway, new: &Gateway, flow: &Flow) -> bool {
+    let to = flow.original.destination;
+    let public = flow.proto == TCP && ranges::is_public(to.ip());
+    let resolves = |gateway: &Gateway| {
+        to.port() == DNS && gateway.resolvers.iter().any(|resolver| IpAddr::V4(*resolver) == to.ip())
+    };
+    if public || resolves(new) {
+        return false;
+    }
+    let mut toses = old.private.iter().map(|private| private.tos);
+    resolves(old) || toses.any(|tos| old.opens(tos, to.ip()) && !new.opens(tos, to.ip()))
+}
+
+/// What a swap of an agent's policy ends.
+#[derive(Debug)]
+pub struct Swap<'a> {
     old: Allowed<'a>,
     new: Allowed<'a>,
     /// Something was taken away that flows to real addresses may have been for: a name is no longer listed, and
@@ -120,7 +165,7 @@ pub struct Change<'a> {
     narrower: bool,
 }
 
-impl<'a> Change<'a> {
+impl<'a> Swap<'a> {
     /// From one enforcement to the next. A service with an end takes nothing with it: only its own address leads to
     /// its listener.
     pub fn between(old: &'a Enforcement, new: &'a Enforcement) -> Self {

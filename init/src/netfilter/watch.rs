@@ -64,7 +64,7 @@ impl Netfilter {
         let new: Vec<_> = new.map(|interface| interface.name.escape_default().to_string()).collect();
         let running = standing.grants.running(super::now());
         let opening = standing.opening_now();
-        let ruleset = rules::compile(&standing.enforcement, &running, opening, &interfaces, self.features);
+        let ruleset = rules::compile(&standing.policy, &running, opening, &interfaces, self.features);
         for table in &ruleset.tables {
             let why = match read_back::confirm_unchanged(&mut self.nft, table, &standing.fingerprint) {
                 Ok(()) => continue,

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use ipnet::IpNet;
+
 use super::uapi::*;
 use crate::netlink::wire::Writer;
 
@@ -19,6 +21,10 @@ const IPV4_DESTINATION: (u32, u32) = (16, 4);
 const IPV4_SOURCE: (u32, u32) = (12, 4);
 /// Where an IPv6 header has its destination.
 const IPV6_DESTINATION: (u32, u32) = (24, 16);
+/// How far before its destination an IPv4 header has its source.
+const IPV4_ADDRESS: u32 = 4;
+/// How far before its destination an IPv6 header has its source.
+const IPV6_ADDRESS: u32 = 16;
 /// Where TCP and UDP have their destination port.
 const DESTINATION_PORT: (u32, u32) = (2, 2);
 /// Where TCP and UDP have their source port.
@@ -78,6 +84,15 @@ impl L4 {
     }
 }
 
+/// Whose address a step looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The sender's.
+    Source,
+    /// The receiver's.
+    Destination,
+}
+
 /// What a map is asked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
@@ -102,6 +117,10 @@ pub enum Step {
     L4(L4),
     /// The IPv4 destination.
     Daddr(Ipv4Addr),
+    /// An address lies in a range, of the family that an earlier step has made sure of.
+    Net(End, IpNet),
+    /// The six bits of DSCP in the TOS byte or traffic class, which stand before those of ECN.
+    Dscp(Ip, u8),
     /// The destination port.
     Dport(u16),
     /// Destination address and port are in a set.
@@ -169,6 +188,13 @@ impl fmt::Display for Step {
             Self::FromLoopback => f.write_str("iif \"lo\""),
             Self::L4(l4) => write!(f, "meta l4proto {}", l4.number()),
             Self::Daddr(address) => write!(f, "ip daddr {address}"),
+            Self::Net(end, net) => {
+                let family = if matches!(net, IpNet::V4(_)) { "ip" } else { "ip6" };
+                let end = if *end == End::Source { "saddr" } else { "daddr" };
+                write!(f, "{family} {end} {net}")
+            }
+            Self::Dscp(Ip::V4, tos) => write!(f, "ip dscp {}", tos >> 2),
+            Self::Dscp(Ip::V6, tos) => write!(f, "ip6 dscp {}", tos >> 2),
             Self::Dport(port) => write!(f, "th dport {port}"),
             Self::DaddrDportIn(Ip::V4, set) => write!(f, "ip daddr . th dport @{set}"),
             Self::DaddrDportIn(Ip::V6, set) => write!(f, "ip6 daddr . th dport @{set}"),
@@ -231,6 +257,18 @@ impl Step {
             Self::Daddr(address) => {
                 to.payload(NFT_PAYLOAD_NETWORK_HEADER, IPV4_DESTINATION, NFT_REG_1);
                 to.equals(&address.octets());
+            }
+            Self::Net(end, net) => to.net(*end, net),
+            Self::Dscp(Ip::V4, tos) => {
+                to.payload(NFT_PAYLOAD_NETWORK_HEADER, (1, 1), NFT_REG_1);
+                to.masked(&[0xfc]);
+                to.equals(&[tos & 0xfc]);
+            }
+            // Between the version and the flow label.
+            Self::Dscp(Ip::V6, tos) => {
+                to.payload(NFT_PAYLOAD_NETWORK_HEADER, (0, 2), NFT_REG_1);
+                to.masked(&[0x0f, 0xc0]);
+                to.equals(&(u16::from(tos & 0xfc) << 4).to_be_bytes());
             }
             Self::Dport(port) => {
                 to.dport(NFT_REG_1);
@@ -384,14 +422,44 @@ impl Expressions<'_> {
     }
 
     fn any_bit(&mut self, bits: u32) {
+        self.masked(&bits.to_ne_bytes());
+        self.compare(NFT_CMP_NEQ, &[0; 4]);
+    }
+
+    /// What is left of register 1 under a mask of at most 16 bytes.
+    fn masked(&mut self, mask: &[u8]) {
         self.expression("bitwise", |to| {
             to.be32(NFTA_BITWISE_SREG, NFT_REG_1);
             to.be32(NFTA_BITWISE_DREG, NFT_REG_1);
-            to.be32(NFTA_BITWISE_LEN, 4);
-            to.nest(NFTA_BITWISE_MASK, |to| to.attribute(NFTA_DATA_VALUE, &bits.to_ne_bytes()));
-            to.nest(NFTA_BITWISE_XOR, |to| to.attribute(NFTA_DATA_VALUE, &[0; 4]));
+            to.be32(NFTA_BITWISE_LEN, u32::try_from(mask.len()).unwrap_or(0));
+            to.nest(NFTA_BITWISE_MASK, |to| to.attribute(NFTA_DATA_VALUE, mask));
+            let zero = [0; 16];
+            to.nest(NFTA_BITWISE_XOR, |to| {
+                to.attribute(NFTA_DATA_VALUE, zero.get(..mask.len()).unwrap_or_default());
+            });
         });
-        self.compare(NFT_CMP_NEQ, &[0; 4]);
+    }
+
+    /// As nft writes it: whole bytes are compared as they are, other lengths under a mask.
+    fn net(&mut self, end: End, net: &IpNet) {
+        let (octets, mask) = match net {
+            IpNet::V4(net) => (net.network().octets().to_vec(), net.netmask().octets().to_vec()),
+            IpNet::V6(net) => (net.network().octets().to_vec(), net.netmask().octets().to_vec()),
+        };
+        let ((destination, length), back) = match net {
+            IpNet::V4(_) => (IPV4_DESTINATION, IPV4_ADDRESS),
+            IpNet::V6(_) => (IPV6_DESTINATION, IPV6_ADDRESS),
+        };
+        let offset = if end == End::Source { destination - back } else { destination };
+        if net.prefix_len().is_multiple_of(8) && net.prefix_len() > 0 {
+            let whole = net.prefix_len() / 8;
+            self.payload(NFT_PAYLOAD_NETWORK_HEADER, (offset, whole.into()), NFT_REG_1);
+            self.equals(octets.get(..whole.into()).unwrap_or_default());
+        } else {
+            self.payload(NFT_PAYLOAD_NETWORK_HEADER, (offset, length), NFT_REG_1);
+            self.masked(&mask);
+            self.equals(&octets);
+        }
     }
 
     fn lookup(&mut self, set: &str, from: u32, into: Option<u32>) {

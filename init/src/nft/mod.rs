@@ -1,8 +1,9 @@
-//! nf_tables: the rules as values ([`rules`], made of [`expr`] and [`sets`]), the transaction that puts them in
+//! nf_tables: the rules as values ([`rules`] and [`gateway`], made of [`expr`] and [`sets`]), the transaction that puts them in
 //! the kernel ([`batch`]), and what the kernel lists ([`read`]).
 
 pub mod batch;
 pub mod expr;
+pub mod gateway;
 mod listing;
 pub mod read;
 pub mod rules;

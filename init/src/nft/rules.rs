@@ -1,5 +1,5 @@
-//! What is enforced, as tables: a value made of an enforcement, an opening and the interfaces that there are.
-//! Nothing here touches the kernel.
+//! What is enforced, as tables: a value made of a policy, an opening and the interfaces that there are. Nothing here
+//! touches the kernel.
 //!
 //! Three tables. `inet clawker` judges and marks what it accepts. The two guards never change, belong to nobody,
 //! and let nothing out without the mark: they go on when the first one goes down with PID 1.
@@ -10,9 +10,10 @@ use clawker_protocol::enforcement::{Enforcement, Transport};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::expr::{By, CT_ESTABLISHED, CT_NEW, CT_RELATED, Ip, L4, Step};
+use super::gateway;
 use super::sets::{Elements, Opened, Set, disjoint_direct, disjoint_routes, ordered};
 use super::uapi::*;
-use crate::fence::Opening;
+use crate::fence::{Opening, Policy};
 use crate::grants::Running;
 
 /// The table that judges.
@@ -51,8 +52,8 @@ const PRIORITY_GUARD: i32 = 100;
 const PRIORITY_LAST: i32 = i32::MAX;
 
 /// Docker's resolver, on whatever port: it forwards from this very namespace.
-const DOCKER_DNS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(127, 0, 0, 11);
-const DNS: u16 = 53;
+pub(super) const DOCKER_DNS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(127, 0, 0, 11);
+pub(super) const DNS: u16 = 53;
 const ND_NEIGHBOR_SOLICIT: u8 = 135;
 const ND_NEIGHBOR_ADVERT: u8 = 136;
 
@@ -142,47 +143,60 @@ pub struct Ruleset {
     pub tables: Vec<Table>,
 }
 
-/// The tables for an enforcement. Of its services with an end, those that are running count.
+/// The tables for a policy. Of its services with an end, those that are running count.
 pub fn compile(
-    enforcement: &Enforcement,
+    policy: &Policy,
     running: &Running,
     opening: Opening,
     interfaces: &[Interface],
     features: Features,
 ) -> Ruleset {
-    let mut tables = vec![judge(enforcement, running, opening, features.owner), guard()];
+    let judge = match policy {
+        Policy::Agent(enforcement) => judge(enforcement, running, opening),
+        Policy::Gateway(gateway) => gateway::judge(gateway),
+    };
+    let mut tables = vec![Table { owned: features.owner, ..judge }, guard()];
     if features.egress && !interfaces.is_empty() {
         tables.push(frame_guard(interfaces));
     }
     Ruleset { tables }
 }
 
-fn judge(enforcement: &Enforcement, running: &Running, opening: Opening, owned: bool) -> Table {
+fn judge(enforcement: &Enforcement, running: &Running, opening: Opening) -> Table {
     let sets = sets(enforcement, running, opening);
     let timed = enforcement.services.iter().any(|service| service.expires.is_some());
     let six = sets.iter().any(|set| matches!(&set.elements, Elements::Direct6(direct) if !direct.is_empty()));
+    let chains = vec![
+        base("nat_output", "nat", NF_INET_LOCAL_OUT, PRIORITY_NAT, false, nat_output(enforcement)),
+        chain("nat_open", nat_open(enforcement)),
+        filter("output", NF_INET_LOCAL_OUT, output(enforcement, six)),
+        filter("input", NF_INET_LOCAL_IN, input(six, timed)),
+        chain("granted_replies", granted_replies()),
+        chain("opened", opened()),
+    ];
+    judging(sets, chains)
+}
+
+/// The table that judges, with where every judgement ends.
+pub(super) fn judging(sets: Vec<Set>, mut chains: Vec<Chain>) -> Table {
+    chains.push(chain("accepted", vec![vec![Step::SetMark(MARK), Step::Accept]]));
+    chains.extend(REFUSALS.iter().map(refusal));
     Table {
         family: NFPROTO_INET,
         name: TABLE,
-        owned,
+        owned: false,
         counters: REFUSALS.iter().map(|refusal| refusal.counter).collect(),
         sets,
-        chains: vec![
-            base("nat_output", "nat", NF_INET_LOCAL_OUT, PRIORITY_NAT, false, nat_output(enforcement)),
-            chain("nat_open", nat_open(enforcement)),
-            base("output", "filter", NF_INET_LOCAL_OUT, PRIORITY_FILTER, true, output(enforcement, six)),
-            base("input", "filter", NF_INET_LOCAL_IN, PRIORITY_FILTER, true, input(six, timed)),
-            chain("granted_replies", granted_replies()),
-            chain("opened", opened()),
-            chain("accepted", vec![vec![Step::SetMark(MARK), Step::Accept]]),
-        ]
-        .into_iter()
-        .chain(REFUSALS.iter().map(refusal))
-        .collect(),
+        chains,
     }
 }
 
-fn chain(name: &str, rules: Vec<Vec<Step>>) -> Chain {
+/// A chain that decides, and drops what it does not know.
+pub(super) fn filter(name: &str, hook: u32, rules: Vec<Vec<Step>>) -> Chain {
+    base(name, "filter", hook, PRIORITY_FILTER, true, rules)
+}
+
+pub(super) fn chain(name: &str, rules: Vec<Vec<Step>>) -> Chain {
     Chain { name: name.to_owned(), base: None, rules }
 }
 
@@ -316,14 +330,20 @@ fn output(e: &Enforcement, six: bool) -> Vec<Vec<Step>> {
     if six {
         rules.extend(neighbours(&accepted));
     }
-    rules.extend([
+    rules.extend(refuse_by_class());
+    rules
+}
+
+/// Refuses everything that leaves, each under its class.
+pub(super) fn refuse_by_class() -> [Vec<Step>; 5] {
+    use Step::Goto;
+    [
         vec![Step::L4(L4::Tcp), Goto("refuse_tcp")],
         vec![Step::L4(L4::Udp), Goto("refuse_udp")],
         vec![Step::L4(L4::Icmp), Goto("refuse_icmp")],
         vec![Step::L4(L4::Icmpv6), Goto("refuse_icmp")],
         vec![Goto("refuse_other")],
-    ]);
-    rules
+    ]
 }
 
 fn input(six: bool, timed: bool) -> Vec<Vec<Step>> {
@@ -356,7 +376,7 @@ fn granted_replies() -> Vec<Vec<Step>> {
 }
 
 /// Without neighbour discovery no IPv6 destination can be reached.
-fn neighbours(verdict: &Step) -> [Vec<Step>; 2] {
+pub(super) fn neighbours(verdict: &Step) -> [Vec<Step>; 2] {
     [ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT]
         .map(|kind| vec![Step::Family(Ip::V6), Step::L4(L4::Icmpv6), Step::Icmpv6Type(kind), verdict.clone()])
 }
@@ -448,7 +468,7 @@ fn frame_guard(interfaces: &[Interface]) -> Table {
     }
 }
 
-fn rule<const N: usize>(matches: &[Step], then: [Step; N]) -> Vec<Step> {
+pub(super) fn rule<const N: usize>(matches: &[Step], then: [Step; N]) -> Vec<Step> {
     matches.iter().cloned().chain(then).collect()
 }
 

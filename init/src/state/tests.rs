@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use clawker_protocol::enforcement::Enforcement;
 use clawker_protocol::event::{Count, RefusalClass};
 
 use super::*;
@@ -33,8 +34,8 @@ impl Fence for Recorder {
     fn set_opening(&mut self, opening: Opening) -> Result<(), FenceError> {
         self.fence(format!("{opening:?}"))
     }
-    fn swap(&mut self, enforcement: &Enforcement) -> Result<(), FenceError> {
-        self.fence(format!("swap {}", enforcement.generation))
+    fn swap(&mut self, policy: &Policy) -> Result<(), FenceError> {
+        self.fence(format!("swap {}", generation(policy)))
     }
     fn next_end(&self) -> Option<Duration> {
         self.next_end.get()
@@ -58,8 +59,15 @@ impl Resolver for Recorder {
     }
 }
 
-fn enforcement(generation: u64) -> Enforcement {
-    Enforcement {
+fn generation(policy: &Policy) -> u64 {
+    match policy {
+        Policy::Agent(enforcement) => enforcement.generation,
+        Policy::Gateway(_) => 0,
+    }
+}
+
+fn enforcement(generation: u64) -> Policy {
+    Policy::Agent(Enforcement {
         generation,
         envoy: Ipv4Addr::new(172, 20, 0, 2),
         coredns: Ipv4Addr::new(172, 20, 0, 3),
@@ -69,7 +77,7 @@ fn enforcement(generation: u64) -> Enforcement {
         port_routes: vec![],
         direct: vec![],
         published: vec![],
-    }
+    })
 }
 
 fn machine() -> (Machine<Recorder, Recorder>, Recorder) {
@@ -153,11 +161,11 @@ fn a_policy_that_the_kernel_refuses_leaves_the_old_one() {
     assert_eq!(recorder.last(), "swap 6");
     recorder.fence_fails.set(true);
     assert!(machine.swap(enforcement(7)).is_err());
-    assert_eq!(machine.enforcement().generation, 6);
+    assert_eq!(generation(machine.policy()), 6);
     recorder.fence_fails.set(false);
     // A policy of the agent's own has a count of its own.
     machine.swap(enforcement(2)).unwrap();
-    assert_eq!(machine.enforcement().generation, 2);
+    assert_eq!(generation(machine.policy()), 2);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use clawker_protocol::enforcement::{
     Direct, Enforcement, PortRange, PortRoute, Published, Service, Transport,
 };
+use clawker_protocol::gateway::{Gateway, Private};
 use nix::sched::{CloneFlags, setns};
 
 pub const AGENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
@@ -23,6 +24,8 @@ pub const COREDNS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 3);
 pub const EVIL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
 /// Listed as `direct` for ports 7000 to 7010.
 pub const DIRECT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 20);
+/// The gateway's.
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 53);
 pub const VIRTUAL: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 5);
 pub const DNS_PORT: u16 = 5301;
 pub const OPEN_DNS_PORT: u16 = 5300;
@@ -53,6 +56,18 @@ pub fn enforcement() -> Enforcement {
             Direct { net: "2001:db8::20/128".parse().unwrap(), ports: PortRange::single(7000) },
         ],
         published: vec![Published { transport: Transport::Tcp, port: PUBLISHED }],
+    }
+}
+
+/// What the gateway's tests enforce unless they say otherwise: clawker-net holds the agent's own address and all of the
+/// outside's but [`DIRECT`], which is public.
+pub fn gateway() -> Gateway {
+    let private =
+        |tos, nets: &[&str]| Private { tos, nets: nets.iter().map(|net| net.parse().unwrap()).collect() };
+    Gateway {
+        subnet: "198.51.100.0/28".parse().unwrap(),
+        resolvers: vec![RESOLVER],
+        private: vec![private(4, &["10.1.0.0/16", "fd00::/8"]), private(252, &["192.168.7.7/32"])],
     }
 }
 
@@ -103,7 +118,21 @@ impl World {
         address(&world.outside, "2001:db8::9/128");
         address(&world.outside, "2001:db8::20/128");
         ip(&["-n", &world.agent, "route", "add", "default", "via", "198.51.100.1"]);
+        ip(&["-n", &world.agent, "-6", "route", "add", "default", "via", "2001:db8::1"]);
         world
+    }
+
+    /// Somebody outside has this address, too, and the way there is the default one.
+    pub fn lives_outside(&self, address: IpAddr) {
+        let whole = match address {
+            IpAddr::V4(_) => format!("{address}/32"),
+            IpAddr::V6(_) => format!("{address}/128"),
+        };
+        let mut args = vec!["-n", &self.outside, "addr", "add", &whole, "dev", "eth0"];
+        if address.is_ipv6() {
+            args.push("nodad");
+        }
+        ip(&args);
     }
 
     /// This thread is the agent's container from now on.
@@ -266,4 +295,15 @@ pub fn talks(one: &mut TcpStream, other: &mut TcpStream) -> bool {
         from.write_all(b"ping").is_ok() && to.read_exact(&mut buffer).is_ok()
     };
     way(one, other) && way(other, one)
+}
+
+/// Whether the program that holds the stream is told of its end, within a time that is no time-out's.
+pub fn is_cut(stream: &mut TcpStream) -> bool {
+    let start = Instant::now();
+    let read = stream.read(&mut [0; 16]);
+    let told = match read {
+        Ok(length) => length == 0,
+        Err(error) => !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+    };
+    told && start.elapsed() < Duration::from_secs(1)
 }

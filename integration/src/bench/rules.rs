@@ -43,8 +43,13 @@ pub fn enforcement(services: u32) -> Enforcement {
 /// When the kernel refused.
 pub fn transaction(services: u32) -> Result<(), Box<dyn std::error::Error>> {
     let interfaces = route::interfaces()?;
-    let ruleset =
-        compile(&enforcement(services), &Running::default(), Opening::Closed, &interfaces, Features::ALL);
+    let ruleset = compile(
+        &enforcement(services).into(),
+        &Running::default(),
+        Opening::Closed,
+        &interfaces,
+        Features::ALL,
+    );
     let socket = Socket::open(Family::Netfilter, 0)?;
     let mut batch = Batch::new();
     batch.add_ruleset(&ruleset);
@@ -66,10 +71,10 @@ pub fn transaction(services: u32) -> Result<(), Box<dyn std::error::Error>> {
 /// # Errors
 /// When the kernel refused.
 pub fn inside(services: u32, toggles: u32) -> Result<(), Box<dyn std::error::Error>> {
-    let enforcement = enforcement(services);
+    let policy = enforcement(services).into();
     let mut netfilter = Netfilter::open()?;
     let begin = Instant::now();
-    netfilter.install(&enforcement, Opening::Closed)?;
+    netfilter.install(&policy, Opening::Closed)?;
     println!("install {}", begin.elapsed().as_nanos());
     for _ in 0..toggles {
         for (name, opening) in [("open", Opening::Indefinitely), ("close", Opening::Closed)] {

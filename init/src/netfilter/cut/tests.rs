@@ -1,4 +1,5 @@
 use clawker_protocol::enforcement::{Direct, PortRange, PortRoute, Published, Service};
+use clawker_protocol::gateway::Private;
 
 use super::*;
 
@@ -61,7 +62,7 @@ fn a_swap_ends_what_was_taken_away_and_what_may_have_been_for_it() {
     let direct = flow("198.51.100.9:7000", None);
     let bypassed = flow("203.0.113.9:9000", None);
     let ends = |new: &Enforcement| {
-        let change = Change::between(&old, new);
+        let change = Swap::between(&old, new);
         [named, unnamed, direct, bypassed].map(|flow| change.ends(&flow))
     };
     assert_eq!(ends(&old), [false; 4]);
@@ -114,4 +115,35 @@ fn conntrack_forgets_port_53_always_and_udp_when_closing() {
     for proto in [TCP, UDP] {
         assert!(forgets(&entry(proto, evil, 443), |_| false, &[], false), "what a swap ends");
     }
+}
+
+#[test]
+fn what_a_gateway_s_rules_list_no_more_ends_and_what_is_public_goes_on() {
+    let gateway = |resolvers: &[&str], private: &[(u8, &str)]| Gateway {
+        subnet: "172.20.0.0/16".parse().unwrap(),
+        resolvers: resolvers.iter().map(|text| text.parse().unwrap()).collect(),
+        private: private
+            .iter()
+            .map(|(tos, net)| Private { tos: *tos, nets: vec![net.parse().unwrap()] })
+            .collect(),
+    };
+    let old = gateway(&["10.0.0.53", "198.51.100.53"], &[(4, "10.1.0.0/16"), (8, "10.1.2.0/24")]);
+    let inbound = Flow { inbound: true, ..flow("172.20.0.2:10443", None) };
+    let flows = [
+        flow("198.51.100.9:443", None),
+        flow("10.1.2.3:443", None),
+        flow("10.1.9.9:443", None),
+        flow("10.0.0.53:53", None),
+        Flow { proto: UDP, ..flow("198.51.100.53:53", None) },
+        flow("198.51.100.53:53", None),
+        inbound,
+    ];
+    let ends = |new: &Gateway| flows.map(|flow| Change::Gateway(&old, new).ends(&flow));
+    assert_eq!(ends(&old), [false; 7]);
+    let more = gateway(&["10.0.0.53", "198.51.100.53", "9.9.9.9"], &[(4, "10.0.0.0/8"), (8, "10.1.2.0/24")]);
+    assert_eq!(ends(&more), [false; 7], "more is listed");
+    let fewer = gateway(&["10.0.0.53", "198.51.100.53"], &[(4, "10.1.0.0/16")]);
+    assert_eq!(ends(&fewer), [false, true, false, false, false, false, false], "one rule of two is gone");
+    let none = gateway(&[], &[]);
+    assert_eq!(ends(&none), [false, true, true, true, true, false, false], "all that is not public");
 }

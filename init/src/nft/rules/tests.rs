@@ -34,7 +34,7 @@ fn chain_of<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
 
 #[test]
 fn the_order_in_which_a_closed_fence_judges() {
-    let text = compile(&enforcement(), &Running::default(), Opening::Closed, &eth0(), ALL).render();
+    let text = compile(&enforcement().into(), &Running::default(), Opening::Closed, &eth0(), ALL).render();
     assert_eq!(
         chain_of(&text, "nat_output"),
         [
@@ -97,10 +97,11 @@ fn the_order_in_which_a_closed_fence_judges() {
 
 #[test]
 fn only_the_elements_of_one_set_tell_open_from_closed() {
-    let closed = compile(&enforcement(), &Running::default(), Opening::Closed, &eth0(), ALL).render();
-    let open = compile(&enforcement(), &Running::default(), Opening::Indefinitely, &eth0(), ALL).render();
+    let closed = compile(&enforcement().into(), &Running::default(), Opening::Closed, &eth0(), ALL).render();
+    let open =
+        compile(&enforcement().into(), &Running::default(), Opening::Indefinitely, &eth0(), ALL).render();
     let timed = compile(
-        &enforcement(),
+        &enforcement().into(),
         &Running::default(),
         Opening::For(std::time::Duration::from_millis(1500)),
         &eth0(),
@@ -124,7 +125,7 @@ fn an_empty_enforcement_lets_nothing_through_but_loopback_dns_and_answers() {
         published: vec![],
         ..enforcement()
     };
-    let Ruleset { tables } = compile(&empty, &Running::default(), Opening::Closed, &eth0(), ALL);
+    let Ruleset { tables } = compile(&empty.into(), &Running::default(), Opening::Closed, &eth0(), ALL);
     assert!(tables.iter().flat_map(|table| &table.sets).all(|set| set.raw().is_empty()));
     let accepting =
         tables[0].chains.iter().filter(|chain| chain.name == "output").flat_map(|chain| &chain.rules);
@@ -140,7 +141,8 @@ fn an_empty_enforcement_lets_nothing_through_but_loopback_dns_and_answers() {
 
 #[test]
 fn every_chain_that_decides_drops_what_it_does_not_know() {
-    let Ruleset { tables } = compile(&enforcement(), &Running::default(), Opening::Closed, &eth0(), ALL);
+    let Ruleset { tables } =
+        compile(&enforcement().into(), &Running::default(), Opening::Closed, &eth0(), ALL);
     for base in tables.iter().flat_map(|table| &table.chains).filter_map(|chain| chain.base.as_ref()) {
         assert_eq!(base.drops, base.kind == "filter", "{base:?}");
     }
@@ -160,11 +162,11 @@ fn an_older_kernel_loses_a_feature_and_never_a_rule() {
     assert_eq!(egress.without("table inet clawker", &unknown), None);
     assert_eq!(ALL.without("chain output in table inet clawker", &unknown), None);
     assert_eq!(ALL.without("table inet clawker", &std::io::Error::from_raw_os_error(libc::EPERM)), None);
-    let tables = compile(&enforcement(), &Running::default(), Opening::Closed, &eth0(), egress).tables;
+    let tables = compile(&enforcement().into(), &Running::default(), Opening::Closed, &eth0(), egress).tables;
     assert_eq!(tables.len(), 2);
     assert_eq!(
         tables[0].chains,
-        compile(&enforcement(), &Running::default(), Opening::Closed, &eth0(), ALL).tables[0].chains
+        compile(&enforcement().into(), &Running::default(), Opening::Closed, &eth0(), ALL).tables[0].chains
     );
 }
 
@@ -182,7 +184,7 @@ fn with_end(expires: u64) -> (Enforcement, Running) {
 #[test]
 fn what_ends_by_itself_stands_nowhere_without_its_time() {
     let text = |(enforcement, running): (Enforcement, Running)| {
-        compile(&enforcement, &running, Opening::Closed, &eth0(), ALL).render()
+        compile(&enforcement.clone().into(), &running, Opening::Closed, &eth0(), ALL).render()
     };
     let running = text(with_end(3_500));
     let elements: Vec<&str> = running
@@ -220,7 +222,7 @@ fn what_ends_by_itself_stands_nowhere_without_its_time() {
 #[test]
 fn a_swap_replaces_what_counts_down_as_a_whole_and_leaves_the_rest_alone() {
     let table = |(enforcement, running): (Enforcement, Running)| {
-        compile(&enforcement, &running, Opening::Closed, &eth0(), ALL).tables.remove(0)
+        compile(&enforcement.clone().into(), &running, Opening::Closed, &eth0(), ALL).tables.remove(0)
     };
     let changes = |old: &Table, new: &Table| {
         let mut batch = Batch::new();
@@ -251,7 +253,7 @@ fn a_swap_replaces_what_counts_down_as_a_whole_and_leaves_the_rest_alone() {
 #[test]
 fn only_what_is_due_may_be_missing_when_it_is_read_back() {
     let (enforcement, running) = with_end(3_500);
-    let tables = compile(&enforcement, &running, Opening::Closed, &eth0(), ALL).tables;
+    let tables = compile(&enforcement.clone().into(), &running, Opening::Closed, &eth0(), ALL).tables;
     let missing = |millis| {
         let now = std::time::Duration::from_millis(millis);
         tables[0].sets.iter().map(|set| set.may_be_gone(now).len()).sum::<usize>()
