@@ -133,6 +133,17 @@ pub fn events(paths: &Paths, record: &AgentRecord) -> std::io::Result<UnixStream
     Ok(stream)
 }
 
+/// One operation of the init that has this folder and this secret, by its socket only.
+///
+/// # Errors
+/// The socket's own.
+pub fn ask(dir: &Path, secret: &str, op: Op) -> std::io::Result<Response> {
+    let request = Request { v: VERSION, id: 1, secret: secret.to_owned(), op };
+    let mut line = serde_json::to_vec(&request)?;
+    line.push(b'\n');
+    Ok(serde_json::from_slice(&exchange(dir, &line)?)?)
+}
+
 fn request(record: &AgentRecord, op: Op) -> Result<Vec<u8>, ControlError> {
     let request = Request { v: VERSION, id: 1, secret: record.secret.clone(), op };
     let mut line = serde_json::to_vec(&request)

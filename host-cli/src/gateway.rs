@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 use bollard::query_parameters::KillContainerOptions;
 
+use crate::agent::AgentError;
 use crate::certs::{self, Authority, CertsError};
 use crate::dns::{self, ask};
 use crate::docker::DockerError;
@@ -21,6 +22,7 @@ use crate::stack::StackInfo;
 use crate::store::{self, StoreError};
 
 mod check;
+pub mod fence;
 
 /// How long Envoy and CoreDNS may take to take a change.
 const TIME: Duration = Duration::from_secs(10);
@@ -37,6 +39,15 @@ pub enum GatewayError {
     /// Envoy is not there.
     #[error("Envoy's admin socket does not answer; try clawker firewall down, then clawker firewall up")]
     NoEnvoy(#[source] io::Error),
+    /// The init around Envoy is not there.
+    #[error("The init around Envoy does not answer; try clawker firewall down, then clawker firewall up")]
+    NoFence(#[source] io::Error),
+    /// It is there and refuses.
+    #[error("The init around Envoy refuses what the new policy dials, the old one stays in force: {0}")]
+    Fence(String),
+    /// No secret for it.
+    #[error(transparent)]
+    Secret(#[from] Box<AgentError>),
     /// CoreDNS.
     #[error(transparent)]
     Dns(#[from] ask::AskError),
@@ -92,8 +103,9 @@ impl Swap {
 ///
 /// # Errors
 /// [`GatewayError`].
-pub fn write(paths: &Paths, lock: &StateLock, plans: &[Plan]) -> Result<(), GatewayError> {
+pub fn write(paths: &Paths, lock: &StateLock, info: &StackInfo, plans: &[Plan]) -> Result<(), GatewayError> {
     let secrets = secrets(paths, lock, plans)?;
+    fence::write(paths, &fence::dials(plans, info.subnet))?;
     let mut swap = Swap::default();
     put_dns(&mut swap, paths, plans)?;
     put_envoy(&mut swap, paths, plans, &secrets)?;
@@ -147,13 +159,16 @@ pub async fn publish(
 ) -> Result<(), GatewayError> {
     let secrets = secrets(paths, lock, plans)?;
     let mut swap = Swap::default();
-    let outcome = swap_in(&mut swap, paths, info, plans, &secrets).await;
+    let dials = fence::Change::begin(paths, plans, info.subnet)?;
+    let swapped = swap_in(&mut swap, paths, info, plans, &secrets).await;
+    let outcome = swapped.and_then(|()| dials.finish(paths));
     if outcome.is_err() {
         let reloads = swap.done.iter().any(|(path, _)| path.ends_with(dns::COREFILE));
         swap.undo();
         if reloads {
             let _ = reload_coredns(&info.docker, paths).await;
         }
+        dials.undo(paths);
     }
     outcome
 }
@@ -271,7 +286,7 @@ fn wait_for_envoy(paths: &Paths, expected: &[(String, String)], refusals: u64) -
 /// # Errors
 /// [`StoreError`].
 pub fn make_folders(paths: &Paths) -> Result<(), StoreError> {
-    let folders = [paths.coredns_dir(), paths.run_dir()].into_iter();
+    let folders = [paths.coredns_dir(), paths.run_dir(), paths.gateway_dir()].into_iter();
     let of_envoy =
         ["clusters", "listeners", "routes", "secrets", "check"].map(|name| paths.envoy_dir().join(name));
     folders.chain(of_envoy).try_for_each(|folder: PathBuf| store::make_folder(Path::new(&folder)))

@@ -177,6 +177,21 @@ impl Paths {
         self.state.join("certs")
     }
 
+    /// What is mounted into Envoy's container for the init that it runs under.
+    pub fn gateway_dir(&self) -> PathBuf {
+        self.state.join("gateway")
+    }
+
+    /// What that init reads at its start.
+    pub fn gateway_config(&self) -> PathBuf {
+        self.gateway_dir().join("gateway.json")
+    }
+
+    /// Its control secret, which is mounted nowhere.
+    pub fn gateway_record(&self) -> PathBuf {
+        self.state.join("gateway.json")
+    }
+
     /// Sockets of the stack.
     pub fn run_dir(&self) -> PathBuf {
         self.state.join("run")

@@ -132,6 +132,15 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Every way in which names are dialled.
+    pub fn dials(&self) -> impl Iterator<Item = &Dial> {
+        let judged = self
+            .judged
+            .iter()
+            .flat_map(|judged| judged.exact.values().chain(judged.below.iter().map(|(_, door)| door)));
+        judged.map(|door| &door.dial).chain(self.streams.iter().map(|stream| &stream.dial))
+    }
+
     fn listeners(&mut self, policy: &Policy, alloc: &mut Alloc) -> Result<(), AllocError> {
         let mut routed = BTreeSet::new();
         for (proto, port) in policy.doors() {

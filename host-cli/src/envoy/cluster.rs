@@ -52,14 +52,9 @@ pub fn over_tls(plan: &Plan, dial: &Dial, http: Http) -> String {
 
 /// A policy's clusters.
 pub fn all(plan: &Plan, secrets: Source<'_>) -> Vec<Value> {
-    let judged = plan
-        .judged
-        .iter()
-        .flat_map(|judged| judged.exact.values().chain(judged.below.iter().map(|(_, door)| door)));
-    let dials = judged.map(|door| &door.dial).chain(plan.streams.iter().map(|stream| &stream.dial));
     // What names are resolved as makes no other cluster.
     let plain = |dial: &Dial| Dial { private: dial.private.clone(), name: None };
-    let kinds: BTreeSet<Dial> = dials.map(plain).chain([Dial::default()]).collect();
+    let kinds: BTreeSet<Dial> = plan.dials().map(plain).chain([Dial::default()]).collect();
     let has_tls = plan.judged.iter().any(|judged| judged.proto == Proto::Tls);
     kinds
         .iter()

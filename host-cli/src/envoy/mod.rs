@@ -24,8 +24,10 @@ use crate::policy::Proto;
 
 /// Where the files are in the container.
 pub const FOLDER: &str = "/etc/envoy";
-/// Where the folder with the admin socket is.
-pub const RUN: &str = "/run/clawker";
+/// Where the folder with the admin socket is; not below init's own, which is root's alone.
+pub const RUN: &str = "/run/clawker-envoy";
+/// The program, looked up in the image's PATH.
+pub const PROGRAM: &str = "envoy";
 /// The admin socket's name there.
 pub const ADMIN: &str = "envoy.sock";
 /// The bootstrap's file name.
@@ -36,6 +38,27 @@ pub const CHECK: &str = "check/envoy.json";
 pub const CLUSTERS: &str = "clusters/clusters.json";
 /// See [`CLUSTERS`].
 pub const LISTENERS: &str = "listeners/listeners.json";
+
+/// How Envoy is started.
+pub fn command() -> Vec<String> {
+    let bootstrap = format!("{FOLDER}/{BOOTSTRAP}");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4).to_string();
+    [
+        PROGRAM,
+        "-c",
+        &bootstrap,
+        "--disable-hot-restart",
+        "--reject-unknown-dynamic-fields",
+        "--concurrency",
+        &threads,
+        "--log-level",
+        "warning",
+        "--file-flush-interval-msec",
+        "500",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
 
 /// A cluster that leads nowhere: a connection to it is reset.
 const NOWHERE: &str = "nowhere";

@@ -2,6 +2,7 @@
 //! file, since `--mode validate` does not look into others.
 
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use clawker_protocol::places;
 use futures_util::StreamExt;
 
 use super::GatewayError;
@@ -34,7 +35,19 @@ pub async fn check(
 
 async fn validate(paths: &Paths, info: &StackInfo) -> Result<(), GatewayError> {
     let path = format!("{}/{}", envoy::FOLDER, envoy::CHECK);
-    let command = ["envoy", "--mode", "validate", "--log-level", "error", "-c", &path];
+    // Without the capabilities that the container has for its init.
+    let command = [
+        places::INIT,
+        "enter",
+        "--",
+        envoy::PROGRAM,
+        "--mode",
+        "validate",
+        "--log-level",
+        "error",
+        "-c",
+        &path,
+    ];
     let options = CreateExecOptions {
         cmd: Some(command.map(str::to_owned).to_vec()),
         attach_stdout: Some(true),

@@ -1,4 +1,6 @@
 //! Envoy's and CoreDNS's containers: no capability, no writable root, the uid that owns the state, fixed addresses.
+//! Envoy runs under an init, whose rules let it dial only what is public or listed; the container's own capabilities
+//! are that init's, and Envoy has none of them.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -11,12 +13,14 @@ use bollard::models::{
     Mount, MountType, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{CreateContainerOptions, LogsOptions, RemoveContainerOptions};
+use clawker_protocol::places;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
 use super::{PartHealth, StackError, StackInfo};
 use crate::docker::DockerError;
-use crate::paths::Paths;
+use crate::docker::create::CAPABILITIES;
+use crate::paths::{Paths, PathsError};
 use crate::{dns, envoy};
 
 /// The label with a hash of all that a container was made of.
@@ -56,52 +60,39 @@ impl Found {
     }
 }
 
-/// Envoy as it should be.
-pub fn envoy(paths: &Paths, info: &StackInfo, image: &str) -> Part {
-    let bootstrap = format!("{}/{}", envoy::FOLDER, envoy::BOOTSTRAP);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4).to_string();
-    let arguments = [
-        "-c",
-        &bootstrap,
-        "--disable-hot-restart",
-        "--reject-unknown-dynamic-fields",
-        "--concurrency",
-        &threads,
-        "--log-level",
-        "warning",
-        "--file-flush-interval-msec",
-        "500",
+/// Envoy as it should be. What it may dial stands in its init's config and is no part of it: a change needs no other
+/// container.
+///
+/// # Errors
+/// When there is no init to mount.
+pub fn envoy(paths: &Paths, info: &StackInfo, image: &str) -> Result<Part, PathsError> {
+    let mounts = vec![
+        bind(&paths.init_binary()?, places::INIT, true),
+        bind(&paths.gateway_dir(), places::HOST_DIR, false),
+        bind(&paths.gateway_config(), places::GATEWAY_CONFIG, true),
+        bind(&paths.envoy_dir(), envoy::FOLDER, true),
+        bind(&paths.run_dir(), envoy::RUN, false),
     ];
-    let mounts =
-        vec![bind(&paths.envoy_dir(), envoy::FOLDER, true), bind(&paths.run_dir(), envoy::RUN, false)];
-    part(
-        paths,
-        info,
-        Kind { role: "envoy", name: paths.envoy_container(), address: info.envoy, memory: ENVOY_MEMORY },
-        image,
-        &arguments,
-        mounts,
-    )
+    // Init reads what runs from its config; the rest is for `docker ps`.
+    let arguments = ["--profile", "gateway"].map(str::to_owned).into_iter().chain(envoy::command());
+    let kind =
+        Kind { role: "envoy", name: paths.envoy_container(), address: info.envoy, memory: ENVOY_MEMORY };
+    let body = body(info, &kind, image, arguments.collect(), mounts);
+    Ok(part(paths, kind, under_init(body)))
 }
 
 /// CoreDNS as it should be.
 pub fn coredns(paths: &Paths, info: &StackInfo, image: &str) -> Part {
-    let corefile = format!("{}/{}", dns::FOLDER, dns::COREFILE);
-    let arguments = ["-conf", &corefile];
+    let arguments = vec!["-conf".to_owned(), format!("{}/{}", dns::FOLDER, dns::COREFILE)];
     let mounts = vec![bind(&paths.coredns_dir(), dns::FOLDER, true)];
-    part(
-        paths,
-        info,
-        Kind {
-            role: "coredns",
-            name: paths.coredns_container(),
-            address: info.coredns,
-            memory: COREDNS_MEMORY,
-        },
-        image,
-        &arguments,
-        mounts,
-    )
+    let kind = Kind {
+        role: "coredns",
+        name: paths.coredns_container(),
+        address: info.coredns,
+        memory: COREDNS_MEMORY,
+    };
+    let body = body(info, &kind, image, arguments, mounts);
+    part(paths, kind, body)
 }
 
 /// What differs between the two.
@@ -112,21 +103,20 @@ struct Kind {
     memory: i64,
 }
 
-fn part(
-    paths: &Paths,
+fn body(
     info: &StackInfo,
-    kind: Kind,
+    kind: &Kind,
     image: &str,
-    arguments: &[&str],
+    arguments: Vec<String>,
     mounts: Vec<Mount>,
-) -> Part {
+) -> ContainerCreateBody {
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let ipam = EndpointIpamConfig { ipv4_address: Some(kind.address.to_string()), ..Default::default() };
     let endpoint = EndpointSettings { ipam_config: Some(ipam), ..EndpointSettings::default() };
-    let mut body = ContainerCreateBody {
+    ContainerCreateBody {
         image: Some(image.to_owned()),
         user: Some(format!("{uid}:{gid}")),
-        cmd: Some(arguments.iter().map(|word| (*word).to_owned()).collect()),
+        cmd: Some(arguments),
         // Docker takes a signal sent through it for a wish to stop, unless another one is named as that.
         stop_signal: Some("SIGTERM".to_owned()),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
@@ -135,12 +125,34 @@ fn part(
             endpoints_config: Some(HashMap::from([(info.network.clone(), endpoint)])),
         }),
         ..ContainerCreateBody::default()
-    };
+    }
+}
+
+/// The same container with our init as its PID 1, and with what that needs.
+fn under_init(body: ContainerCreateBody) -> ContainerCreateBody {
+    let host_config = body.host_config.map(|config| HostConfig {
+        cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
+        tmpfs: Some(HashMap::from([(
+            places::RUN_DIR.to_owned(),
+            "mode=0700,size=1m,nosuid,nodev,noexec".to_owned(),
+        )])),
+        ..config
+    });
+    ContainerCreateBody {
+        user: Some("0:0".to_owned()),
+        // Whatever the image's own is.
+        entrypoint: Some(vec![places::INIT.to_owned()]),
+        host_config,
+        ..body
+    }
+}
+
+fn part(paths: &Paths, kind: Kind, mut body: ContainerCreateBody) -> Part {
     let made_of = hash(&body);
     body.labels = Some(HashMap::from([
         ("clawker.role".to_owned(), kind.role.to_owned()),
         ("clawker.instance".to_owned(), paths.instance_label()),
-        ("clawker.owner".to_owned(), uid.to_string()),
+        ("clawker.owner".to_owned(), nix::unistd::geteuid().to_string()),
         ("clawker.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         (MADE_OF.to_owned(), made_of.clone()),
     ]));
@@ -152,6 +164,8 @@ fn host_config(info: &StackInfo, memory: i64, mounts: Vec<Mount>) -> HostConfig 
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         readonly_rootfs: Some(true),
+        // An engine whose default is its own init would put that in place of ours.
+        init: Some(false),
         mounts: Some(mounts),
         network_mode: Some(info.network.clone()),
         memory: Some(memory),

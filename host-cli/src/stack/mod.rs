@@ -19,7 +19,7 @@ use crate::gateway::{self, GatewayError};
 use crate::images::{self, ImagesError};
 use crate::lock::{LockError, StateLock};
 use crate::output::Progress;
-use crate::paths::Paths;
+use crate::paths::{Paths, PathsError};
 use crate::store::{self, StoreError};
 
 use containers::{Found, Part};
@@ -39,6 +39,9 @@ pub enum StackError {
     /// The lock.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The init around Envoy.
+    #[error(transparent)]
+    Init(#[from] PathsError),
     /// Images.
     #[error(transparent)]
     Images(#[from] ImagesError),
@@ -153,7 +156,7 @@ pub async fn ensure(
 ) -> Result<StackInfo, StackError> {
     let images = images::stack(paths, settings, progress).await?;
     if let Some(info) = network::find(docker, paths).await? {
-        let (envoy, coredns) = parts(paths, &info, &images);
+        let (envoy, coredns) = parts(paths, &info, &images)?;
         let (envoy, coredns) = tokio::join!(envoy.find(docker), coredns.find(docker));
         if envoy?.is_current() && coredns?.is_current() && answers(paths, &info) {
             return Ok(info);
@@ -162,8 +165,9 @@ pub async fn ensure(
     raise(docker, paths, settings, progress, &images).await
 }
 
-fn parts(paths: &Paths, info: &StackInfo, images: &images::Stack) -> (Part, Part) {
-    (containers::envoy(paths, info, &images.envoy), containers::coredns(paths, info, &images.coredns))
+fn parts(paths: &Paths, info: &StackInfo, images: &images::Stack) -> Result<(Part, Part), StackError> {
+    let envoy = containers::envoy(paths, info, &images.envoy)?;
+    Ok((envoy, containers::coredns(paths, info, &images.coredns)))
 }
 
 fn answers(paths: &Paths, info: &StackInfo) -> bool {
@@ -188,8 +192,9 @@ async fn raise(
         }
     };
     gateway::make_folders(paths)?;
-    gateway::write(paths, &lock, &current_plans(paths)?)?;
-    let (envoy, coredns) = parts(paths, &info, images);
+    let plans = current_plans(paths)?;
+    gateway::write(paths, &lock, &info, &plans)?;
+    let (envoy, coredns) = parts(paths, &info, images)?;
     for part in [&envoy, &coredns] {
         match part.find(docker).await? {
             Found::Current => {}
@@ -206,6 +211,8 @@ async fn raise(
         }
     }
     wait_for(docker, paths, &info, &[envoy, coredns]).await?;
+    // An Envoy that ran all along was told nothing by the file.
+    gateway::fence::tell(paths, &gateway::fence::dials(&plans, info.subnet))?;
     Ok(info)
 }
 
