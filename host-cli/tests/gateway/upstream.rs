@@ -1,4 +1,4 @@
-//! The upstream side on the bridge's address: a resolver to which every name is that address, and servers that say on
+//! The upstream side on an address of the host's: a resolver to which every name is that address, and servers that say on
 //! which port they were reached and then repeat what they hear.
 
 use std::io::{Read, Write};
