@@ -36,9 +36,12 @@ fn main() -> ExitCode {
     supervisor::close_inherited();
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     let is_pid_1 = std::process::id() == 1;
-    // In an agent's container the boot config alone says what runs; the arguments are for `docker ps`.
-    if is_pid_1 && Path::new(places::BOOT_CONFIG).exists() {
-        return ExitCode::from(start(boot, Path::new(places::BOOT_CONFIG)));
+    // Where there is a boot config it alone says what runs; the arguments are for `docker ps`.
+    let profiles: [(&str, Boot); 2] = [(places::BOOT_CONFIG, boot), (places::GATEWAY_CONFIG, boot_gateway)];
+    for (config, boot) in profiles {
+        if is_pid_1 && Path::new(config).exists() {
+            return ExitCode::from(start(boot, Path::new(config)));
+        }
     }
     let (verb, rest) = match args.split_first() {
         Some((verb, rest)) => (verb.to_string_lossy().into_owned(), rest),
@@ -53,7 +56,6 @@ fn main() -> ExitCode {
         ("version" | "--version" | "-V", _) => say(&format!("clawker-init {}", env!("CARGO_PKG_VERSION"))),
         ("help" | "--help" | "-h", _) => say(USAGE),
         ("--config", [file]) => start(boot, Path::new(file)),
-        // Envoy's arguments follow, for `docker ps`; its config says what runs.
         ("--profile", [profile, ..]) if profile == "gateway" => {
             start(boot_gateway, Path::new(places::GATEWAY_CONFIG))
         }
@@ -76,7 +78,9 @@ fn say(text: &str) -> u8 {
     0
 }
 
-fn start(boot: fn(&Path) -> Result<u8, String>, config: &Path) -> u8 {
+type Boot = fn(&Path) -> Result<u8, String>;
+
+fn start(boot: Boot, config: &Path) -> u8 {
     let booted = match std::process::id() {
         1 => boot(config),
         _ => Err("This is not PID 1: only supervise runs as anything else".to_owned()),

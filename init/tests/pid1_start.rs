@@ -166,13 +166,27 @@ fn variables_that_announce_closed_descriptors_go() {
 
 #[test]
 fn supervise_does_not_run_where_a_firewall_is_asked_for() {
-    let prepare = "mount -t tmpfs none /run && mkdir -p /run/clawker/host && : > /run/clawker/host/boot.json && exec \"$@\"";
-    let wrapper = ["unshare", "--mount", "sh", "-c", prepare, "sh"];
-    let (out, err, code) =
-        Space::start_in(Init::Ours, &["echo", "ran"], Around { wrapper: &wrapper, ..Around::default() })
-            .finish();
-    assert_eq!((out.as_str(), code), ("", 125));
-    assert!(err.contains("boot.json"), "{err}");
+    // Also where the config can't be put into force: a gateway's names a network that is not there.
+    let hash = "0".repeat(64);
+    let gateway = format!(
+        r#"{{"v":1,"gateway":{{"subnet":"172.20.0.0/16"}},"secret_sha256":"{hash}","run":{{"uid":1,"gid":1,"command":["echo","ran"]}}}}"#
+    );
+    for (file, text, why) in [
+        ("boot.json", "", "boot.json"),
+        ("gateway.json", "", "gateway.json"),
+        ("gateway.json", gateway.as_str(), "not on 172.20.0.0/16"),
+    ] {
+        let prepare = format!(
+            "mount -t tmpfs none /run && mkdir -p /run/clawker/host && \
+             printf %s '{text}' > /run/clawker/host/{file} && exec \"$@\""
+        );
+        let wrapper = ["unshare", "--mount", "--net", "sh", "-c", &prepare, "sh"];
+        let (out, err, code) =
+            Space::start_in(Init::Ours, &["echo", "ran"], Around { wrapper: &wrapper, ..Around::default() })
+                .finish();
+        assert_eq!((out.as_str(), code), ("", 125), "{file}: {err}");
+        assert!(err.contains(why), "{file}: {err}");
+    }
 }
 
 #[test]
