@@ -85,7 +85,7 @@ impl Op {
         struct Part {
             enforcement: Box<Enforcement>,
             #[serde(default)]
-            summary: Vec<SummaryRule>,
+            summary: String,
             #[serde(default)]
             extra_ca_pem: Option<String>,
         }
