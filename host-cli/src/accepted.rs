@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use bollard::Docker;
+
+use crate::apply::ApplyError;
 use crate::config::Loaded;
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use crate::lock::StateLock;
 use crate::paths::Paths;
 use crate::policy::{self, Action};
 use crate::project::{Accepted, Project, ProjectError};
+use crate::step::{self, StepError};
 
 /// What a file asks for beyond what was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,20 +35,20 @@ impl fmt::Display for Widening {
     }
 }
 
-/// Takes a project's file as it is now; asks first where it widens.
+/// Takes a project's file as it is now; asks first where it widens. What comes back is to be stored and put into
+/// force: `None` where it is what was accepted before.
 ///
 /// # Errors
-/// When the file is wrong or what it widens was not accepted: what was in force still is.
+/// When the file is wrong or what it widens was not accepted.
 pub fn accept(
-    paths: &Paths,
-    lock: &StateLock,
+    before: &Project,
     loaded: &Loaded,
     ask: &mut dyn FnMut(&Widening) -> Result<bool, Failure>,
-) -> Result<(), Failure> {
-    let mut project = Project::load(paths, &loaded.dir)?;
+) -> Result<Option<Project>, Failure> {
+    let mut project = before.clone();
     let wanted = Accepted::wanted(loaded)?;
     if project.accepted.as_ref() == Some(&wanted) {
-        return Ok(());
+        return Ok(None);
     }
     let lines = widening(project.accepted.as_ref(), &wanted)?;
     if !lines.is_empty() {
@@ -59,7 +63,32 @@ pub fn accept(
     for agent in std::iter::once(None).chain(agents.iter().map(Some)) {
         project.policy(&loaded.settings, agent)?;
     }
-    Ok(project.save(paths, lock)?)
+    Ok(Some(project))
+}
+
+/// Brings a project's file, as it is now, into force for the agents that it has: for a command that starts another one.
+///
+/// # Errors
+/// As [`accept`], or when the change can't be made.
+pub async fn take(
+    docker: &Docker,
+    paths: &Paths,
+    lock: &StateLock,
+    loaded: &Loaded,
+    ask: &mut dyn FnMut(&Widening) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    step::settle(docker, paths, lock, &loaded.settings).await?;
+    let before = Project::load(paths, &loaded.dir)?;
+    let Some(after) = accept(&before, loaded, ask)? else { return Ok(()) };
+    match step::make(docker, paths, lock, &loaded.settings, (&before, &after)).await {
+        Ok(_) => Ok(()),
+        // Of another agent, which is no reason not to start this one.
+        Err(error @ StepError::Apply(ApplyError::Unreached(..))) => {
+            crate::output::complain(&exit::chain(&error));
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The diff's lines.

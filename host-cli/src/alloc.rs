@@ -48,6 +48,9 @@ pub struct Alloc {
     /// Types of service that connections into private space carry, by that space.
     #[serde(default)]
     private: BTreeMap<String, u8>,
+    /// The last number of a policy's generations, by policy.
+    #[serde(default)]
+    generations: BTreeMap<String, u64>,
     /// Where the file is, for errors.
     #[serde(skip)]
     path: std::path::PathBuf,
@@ -128,6 +131,14 @@ impl Alloc {
         hand_out(&mut self.dns, policy.to_owned()).ok_or_else(|| AllocError::Ports(self.path.clone()))
     }
 
+    /// A policy's next generation, above `last`. CoreDNS takes no zone whose serial it has already, so that a number
+    /// that a change used is spent, also where the change was taken back.
+    pub fn generation(&mut self, policy: &str, last: u64) -> u64 {
+        let spent = self.generations.entry(policy.to_owned()).or_default();
+        *spent = last.max(*spent) + 1;
+        *spent
+    }
+
     /// CoreDNS's port for an open forwarder to these resolvers.
     ///
     /// # Errors
@@ -171,6 +182,8 @@ mod tests {
         assert_ne!(alloc.listener("p", Proto::Tls, None, 8443).unwrap(), tls);
         assert_ne!(alloc.listener("q", Proto::Tls, None, 443).unwrap(), tls);
         assert_eq!(alloc.listener("p", Proto::Tls, None, 443).unwrap(), tls);
+        assert_eq!([alloc.generation("p", 0), alloc.generation("p", 0)], [1, 2]);
+        assert_eq!([alloc.generation("p", 7), alloc.generation("q", 2)], [8, 3]);
         let read: Alloc = serde_json::from_str(&serde_json::to_string(&alloc).unwrap()).unwrap();
         assert_eq!(read, alloc);
     }

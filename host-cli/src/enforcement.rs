@@ -87,22 +87,22 @@ pub fn work_out(
     let extra_ca_pem = extra_ca(settings, project)?;
     let owner = Owner { id: &id, project_dir: &project.dir, upstream_dns, extra_ca_pem: &extra_ca_pem };
     let mut plan = Plan::new(owner, &policy, &mut alloc)?;
-    if alloc != before {
-        alloc.save(lock)?;
-    }
     let stored: Option<Plan> = store::load(&paths.plan(&id))?;
     plan.generation = match stored {
         Some(stored) => {
             plan.generation = stored.generation;
-            if plan == stored { stored.generation } else { stored.generation + 1 }
+            if plan == stored { stored.generation } else { alloc.generation(&id, stored.generation) }
         }
         // An agent that comes to have a policy of its own sees its number rise as well.
         None => {
             let of_project =
                 gateway::plans(paths)?.into_iter().filter(|other| other.project_dir == project.dir);
-            of_project.map(|other| other.generation).max().unwrap_or(0) + 1
+            alloc.generation(&id, of_project.map(|other| other.generation).max().unwrap_or(0))
         }
     };
+    if alloc != before {
+        alloc.save(lock)?;
+    }
     Ok(Worked { policy, plan })
 }
 

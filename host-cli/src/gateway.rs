@@ -77,15 +77,15 @@ struct Swap {
 }
 
 impl Swap {
-    /// Writes a file where it differs; whether it did.
-    fn put(&mut self, path: PathBuf, text: &str) -> Result<bool, StoreError> {
+    /// Writes a file where it differs.
+    fn put(&mut self, path: PathBuf, text: &str) -> Result<(), StoreError> {
         let old = fs::read(&path).ok();
         if old.as_deref() == Some(text.as_bytes()) {
-            return Ok(false);
+            return Ok(());
         }
         store::write_atomically(&path, text.as_bytes(), 0o600)?;
         self.done.push((path, old));
-        Ok(true)
+        Ok(())
     }
 
     /// Puts everything back.
@@ -163,11 +163,11 @@ pub async fn publish(
     let swapped = swap_in(&mut swap, paths, info, plans, &secrets).await;
     let outcome = swapped.and_then(|()| dials.finish(paths));
     if outcome.is_err() {
-        let reloads = swap.done.iter().any(|(path, _)| path.ends_with(dns::COREFILE));
-        swap.undo();
-        if reloads {
-            let _ = reload_coredns(&info.docker, paths).await;
+        if swap.done.iter().any(|(path, _)| path.ends_with(dns::COREFILE)) {
+            let _ = mark_reload(paths);
         }
+        swap.undo();
+        let _ = reload_coredns(&info.docker, paths).await;
         dials.undo(paths);
     }
     outcome
@@ -183,9 +183,8 @@ async fn swap_in(
     let run = paths.run_dir();
     // CoreDNS looks for new zones five times a second: it does while Envoy checks. A name that resolves too early only
     // leads to a listener that refuses it.
-    if put_dns(swap, paths, plans)? {
-        reload_coredns(&info.docker, paths).await?;
-    }
+    put_dns(swap, paths, plans)?;
+    reload_coredns(&info.docker, paths).await?;
     if is_new_to_envoy(paths, plans, secrets) {
         check::check(paths, info, plans, secrets).await?;
     }
@@ -252,18 +251,35 @@ fn put_envoy(
     Ok(expected)
 }
 
-/// Puts CoreDNS's files; whether the Corefile changed.
-fn put_dns(swap: &mut Swap, paths: &Paths, plans: &[Plan]) -> Result<bool, StoreError> {
+/// Puts CoreDNS's files; a Corefile that changed is due to be read anew.
+fn put_dns(swap: &mut Swap, paths: &Paths, plans: &[Plan]) -> Result<(), StoreError> {
     let folder = paths.coredns_dir();
     for plan in plans {
         swap.put(folder.join(dns::zone_file(&plan.id)), &dns::zone(plan))?;
     }
-    swap.put(folder.join(dns::COREFILE), &dns::corefile(plans))
+    let (corefile, text) = (folder.join(dns::COREFILE), dns::corefile(plans));
+    if fs::read(&corefile).ok().as_deref() != Some(text.as_bytes()) {
+        mark_reload(paths)?;
+        swap.put(corefile, &text)?;
+    }
+    Ok(())
 }
 
-async fn reload_coredns(docker: &Docker, paths: &Paths) -> Result<(), DockerError> {
-    let options = KillContainerOptions { signal: "SIGUSR1".to_owned() };
-    Ok(docker.kill_container(&paths.coredns_container(), Some(options)).await?)
+/// Remembers that CoreDNS is to read its Corefile anew, until it was told to: a command that is killed in between leaves
+/// that to the next one.
+fn mark_reload(paths: &Paths) -> Result<(), StoreError> {
+    store::write_atomically(&paths.reload_due(), b"", 0o600)
+}
+
+/// Has CoreDNS read its Corefile, where that is due.
+async fn reload_coredns(docker: &Docker, paths: &Paths) -> Result<(), GatewayError> {
+    if paths.reload_due().exists() {
+        let options = KillContainerOptions { signal: "SIGUSR1".to_owned() };
+        let told = docker.kill_container(&paths.coredns_container(), Some(options)).await;
+        told.map_err(DockerError::from)?;
+        store::remove(&paths.reload_due())?;
+    }
+    Ok(())
 }
 
 fn wait_for_envoy(paths: &Paths, expected: &[(String, String)], refusals: u64) -> Result<(), GatewayError> {

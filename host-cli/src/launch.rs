@@ -67,9 +67,10 @@ pub async fn make(
     let lock = StateLock::acquire(&ctx.paths)?;
     let id = agent_id(plan.loaded.dir.as_os_str().as_encoded_bytes(), plan.agent);
     clear_name(ctx, engine, &lock, &id, plan.agent).await?;
-    accepted::accept(&ctx.paths, &lock, plan.loaded, &mut |widening| {
+    accepted::take(&engine.api, &ctx.paths, &lock, plan.loaded, &mut |widening| {
         ctx.ask(&widening.to_string(), plan.args.yes)
-    })?;
+    })
+    .await?;
     let published: Vec<_> = plan.args.publish.iter().map(|publish| publish.inner.clone()).collect();
     let record = AgentRecord {
         container: ctx.paths.agent_container(&plan.loaded.project, plan.agent),

@@ -39,6 +39,7 @@ pub mod publish;
 pub mod resolve;
 pub mod session;
 pub mod stack;
+pub mod step;
 pub mod store;
 pub mod terminal;
 pub mod usage;

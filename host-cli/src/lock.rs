@@ -66,6 +66,14 @@ impl StateLock {
     }
 }
 
+impl StateLock {
+    /// Whether some process holds it at this moment.
+    pub fn is_held(paths: &Paths) -> bool {
+        let Ok(file) = File::open(paths.lock()) else { return false };
+        Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+    }
+}
+
 /// Writes down who holds the lock.
 fn sign(file: &mut File) -> io::Result<()> {
     let command: Vec<String> = std::env::args().skip(1).take(2).collect();
@@ -96,6 +104,7 @@ mod tests {
             Paths { state: state.clone(), config: state.clone(), cache: state.clone(), instance: None };
         let first = StateLock::acquire(&paths).unwrap();
         let mut file = File::open(paths.lock()).unwrap();
+        assert!(StateLock::is_held(&paths));
         assert!(holder(&mut file).contains(&format!("pid {}", std::process::id())));
         let (sender, receiver) = std::sync::mpsc::channel();
         let other = paths.clone();

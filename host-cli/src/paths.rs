@@ -127,6 +127,16 @@ impl Paths {
         self.state.join("lock")
     }
 
+    /// The mark of a change that is under way.
+    pub fn pending(&self) -> PathBuf {
+        self.state.join("pending.json")
+    }
+
+    /// The mark of a Corefile that CoreDNS was not told to read yet.
+    pub fn reload_due(&self) -> PathBuf {
+        self.state.join("reload-due")
+    }
+
     /// Virtual addresses and ports that were ever handed out.
     pub fn allocations(&self) -> PathBuf {
         self.state.join("alloc.json")

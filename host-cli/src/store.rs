@@ -67,6 +67,40 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Stor
     written.map_err(failed())
 }
 
+/// Removes a file; that there is none is as good.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a killed command had written beside and not renamed. Everything in these folders is written under the
+/// lock, so that nobody is at it now; what can't be removed harms nobody.
+pub fn sweep(paths: &Paths, _lock: &StateLock) {
+    let mut folders =
+        vec![paths.state.clone(), paths.projects(), paths.plans(), paths.agents(), paths.coredns_dir()];
+    for parent in [paths.agents(), paths.envoy_dir()] {
+        let below = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+        folders.extend(below.filter(|path| path.is_dir()));
+    }
+    folders.push(paths.envoy_dir());
+    for entry in folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten()) {
+        if is_beside(&entry.file_name().to_string_lossy()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a file's name is one that [`write_atomically`] writes to first: `.name.pid`.
+fn is_beside(name: &str) -> bool {
+    let pid = name.strip_prefix('.').and_then(|name| name.rsplit_once('.')).map(|(_, pid)| pid);
+    pid.is_some_and(|pid| !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Writes a value as JSON, for nobody else to read.
 ///
 /// # Errors
@@ -186,6 +220,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_was_written_beside_is_swept() {
+        for (name, beside) in
+            [(".a.json.12", true), (".a.zone.7", true), ("a.12", false), (".a.json", false), (".a.", false)]
+        {
+            assert_eq!(is_beside(name), beside, "{name}");
+        }
+    }
+
+    #[test]
     fn a_file_has_the_mode_that_was_asked_for_and_nothing_stays_beside_it() {
         let folder = std::env::temp_dir().join(format!("clawker-store-{}", std::process::id()));
         let path = folder.join("deep/value.json");
@@ -195,6 +238,7 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         assert_eq!(load::<Vec<u8>>(&folder.join("none")).unwrap(), None);
+        remove(&folder.join("none")).unwrap();
         fs::write(&path, "{").unwrap();
         assert!(load::<Vec<u8>>(&path).unwrap_err().to_string().contains("damaged"));
         fs::remove_dir_all(&folder).unwrap();

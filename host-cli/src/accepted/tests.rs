@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::*;
 use crate::config;
+use crate::lock::StateLock;
+use crate::paths::Paths;
 
 struct Folder(Paths, PathBuf);
 
@@ -33,11 +35,14 @@ impl Folder {
     fn accept(&self, answer: bool) -> Result<Vec<String>, String> {
         let lock = StateLock::acquire(&self.0).unwrap();
         let mut asked = Vec::new();
-        let outcome = accept(&self.0, &lock, &self.loaded(), &mut |widening| {
+        let outcome = accept(&self.project(), &self.loaded(), &mut |widening| {
             asked.extend(widening.lines.clone());
             Ok(answer)
         });
-        outcome.map(|()| asked).map_err(|failure| failure.message)
+        if let Some(project) = outcome.map_err(|failure| failure.message)? {
+            project.save(&self.0, &lock).unwrap();
+        }
+        Ok(asked)
     }
 
     fn project(&self) -> Project {

@@ -63,7 +63,10 @@ async fn prepare(
 ) -> Result<(), Failure> {
     let info = stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output).await?;
     let lock = StateLock::acquire(&ctx.paths)?;
-    accepted::accept(&ctx.paths, &lock, loaded, &mut |widening| ctx.ask(&widening.to_string(), yes))?;
+    accepted::take(&engine.api, &ctx.paths, &lock, loaded, &mut |widening| {
+        ctx.ask(&widening.to_string(), yes)
+    })
+    .await?;
     let prepared =
         enforcement::prepare_agent(&ctx.paths, &lock, loaded, &record.agent, &info, &record.published)
             .await?;

@@ -3,7 +3,7 @@
 use clawker_protocol::duration;
 use clawker_protocol::names::Name;
 
-use crate::apply::{self, Applied};
+use crate::apply::Applied;
 use crate::cli::AddArgs;
 use crate::config::{self, Loaded, RawRule};
 use crate::context::Context;
@@ -13,6 +13,7 @@ use crate::grant;
 use crate::lock::StateLock;
 use crate::policy::{Layer, Rule};
 use crate::project::Project;
+use crate::step;
 
 use super::change;
 
@@ -25,7 +26,7 @@ pub async fn run(ctx: &Context, args: &AddArgs) -> Outcome {
     let expires = args.length.map(|length| grant::end(length, grant::now())).transpose()?;
     let agent = args.rule.agent.as_deref().map(Name::new).transpose()?;
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
-    let lock = StateLock::acquire(&ctx.paths)?;
+    let (engine, lock) = begin(ctx, &loaded).await?;
     let before = Project::load(&ctx.paths, &loaded.dir)?;
     let cli = match expires {
         Some(expires) => {
@@ -37,7 +38,8 @@ pub async fn run(ctx: &Context, args: &AddArgs) -> Outcome {
     };
     let project = Project { cli, ..before.clone() };
     project.policy(&loaded.settings, agent.as_ref())?;
-    let applied = put(ctx, &lock, &loaded, (&before, &project)).await?;
+    let changed = (&before, &project);
+    let applied = step::make(&engine.api, &ctx.paths, &lock, &loaded.settings, changed).await?;
     let time = args.length.map(|length| format!(" for {}", duration::format(length))).unwrap_or_default();
     tell(ctx, &format!("Added: {}{time}", shown(&rule)?), &applied)?;
     Ok(OK)
@@ -62,23 +64,12 @@ pub(super) fn shown(rule: &RawRule) -> Result<String, Failure> {
     Ok(if paths.is_empty() { parsed.to_string() } else { format!("{parsed}: {}", paths.join(", ")) })
 }
 
-/// Stores a project's new rules and applies them; where that fails the old ones are stored again.
-pub(super) async fn put(
-    ctx: &Context,
-    lock: &StateLock,
-    loaded: &Loaded,
-    (before, project): (&Project, &Project),
-) -> Result<Applied, Failure> {
+/// Takes the lock for a change; what an interrupted one left is settled first.
+pub(super) async fn begin(ctx: &Context, loaded: &Loaded) -> Result<(Engine, StateLock), Failure> {
     let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
-    project.save(&ctx.paths, lock)?;
-    match apply::apply(&engine.api, &ctx.paths, lock, &loaded.settings, &project.dir).await {
-        Ok(applied) => Ok(applied),
-        Err(error @ apply::ApplyError::Unreached(..)) => Err(error.into()),
-        Err(error) => {
-            before.save(&ctx.paths, lock)?;
-            Err(error.into())
-        }
-    }
+    let lock = StateLock::acquire(&ctx.paths)?;
+    step::settle(&engine.api, &ctx.paths, &lock, &loaded.settings).await?;
+    Ok((engine, lock))
 }
 
 /// Says what was done and whom it reached.

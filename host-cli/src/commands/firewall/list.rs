@@ -11,6 +11,7 @@ use crate::grant;
 use crate::output;
 use crate::policy::Rule;
 use crate::project::{Accepted, Project};
+use crate::step::Pending;
 
 /// Lists the project's rules.
 ///
@@ -40,6 +41,9 @@ pub async fn run(ctx: &Context, args: &ListArgs) -> Outcome {
             rows.extend(below(rule).into_iter().map(|text| vec![String::new(), String::new(), text]));
         }
         output::write_stdout(output::table(&rows).as_bytes())?;
+    }
+    if let Some(pending) = Pending::left_behind(&ctx.paths)? {
+        ctx.output.note(&pending.note());
     }
     let wanted = Accepted::wanted(&loaded)?;
     if wanted != project.accepted.clone().unwrap_or_default() {

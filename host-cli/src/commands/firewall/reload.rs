@@ -6,8 +6,8 @@ use crate::cli::ReloadArgs;
 use crate::config;
 use crate::context::Context;
 use crate::exit::{OK, Outcome};
-use crate::lock::StateLock;
 use crate::project::Project;
+use crate::step;
 
 /// Takes the files anew and brings the change to the agents.
 ///
@@ -15,11 +15,13 @@ use crate::project::Project;
 /// When a file is wrong, what it widens was not accepted, or the change does not reach an agent.
 pub async fn run(ctx: &Context, args: &ReloadArgs) -> Outcome {
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
-    let lock = StateLock::acquire(&ctx.paths)?;
+    let (engine, lock) = add::begin(ctx, &loaded).await?;
     let before = Project::load(&ctx.paths, &loaded.dir)?;
-    accepted::accept(&ctx.paths, &lock, &loaded, &mut |widening| ctx.ask(&widening.to_string(), args.yes))?;
-    let project = Project::load(&ctx.paths, &loaded.dir)?;
-    let applied = add::put(ctx, &lock, &loaded, (&before, &project)).await?;
+    let accepted =
+        accepted::accept(&before, &loaded, &mut |widening| ctx.ask(&widening.to_string(), args.yes))?;
+    // The user's settings may have changed as well, so that it is applied in any case.
+    let changed = (&before, accepted.as_ref().unwrap_or(&before));
+    let applied = step::make(&engine.api, &ctx.paths, &lock, &loaded.settings, changed).await?;
     add::tell(ctx, "The project's rules are taken as they are now", &applied)?;
     Ok(OK)
 }

@@ -7,9 +7,9 @@ use crate::cli::{ActionArg, RemoveArgs};
 use crate::config;
 use crate::context::Context;
 use crate::exit::{Failure, OK, Outcome};
-use crate::lock::StateLock;
 use crate::policy::{Layer, Policy, Rule};
 use crate::project::Project;
+use crate::step;
 
 /// Removes it and brings the change to the agents.
 ///
@@ -19,14 +19,15 @@ pub async fn run(ctx: &Context, args: &RemoveArgs) -> Outcome {
     let rule = args.rule.raw(ActionArg::Allow)?;
     let agent = args.rule.agent.as_deref().map(Name::new).transpose()?;
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
-    let lock = StateLock::acquire(&ctx.paths)?;
+    let (engine, lock) = add::begin(ctx, &loaded).await?;
     let before = Project::load(&ctx.paths, &loaded.dir)?;
     let Some(cli) = change::remove(&before.cli, &rule, agent.as_ref())? else {
         let parsed = Rule::parse(&rule, Layer::Cli, "")?;
         return Err(Failure::new(missing(&before.policy(&loaded.settings, agent.as_ref())?, &parsed)));
     };
     let project = Project { cli, ..before.clone() };
-    let applied = add::put(ctx, &lock, &loaded, (&before, &project)).await?;
+    let changed = (&before, &project);
+    let applied = step::make(&engine.api, &ctx.paths, &lock, &loaded.settings, changed).await?;
     add::tell(ctx, &format!("Removed: {}", add::shown(&rule)?), &applied)?;
     Ok(OK)
 }

@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::docker::Engine;
 use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
+use crate::step;
 use crate::store;
 
 /// What is asked.
@@ -47,6 +48,7 @@ pub async fn run(ctx: &Context, args: &RotateCaArgs) -> Outcome {
         return Err(Failure::new("Nothing was changed"));
     }
     let lock = StateLock::acquire(&ctx.paths)?;
+    step::settle(&engine.api, &ctx.paths, &lock, &settings).await?;
     let authority = Authority::rotate(&ctx.paths, &lock)?;
     let mut rotated =
         Rotated { fingerprint: authority.fingerprint(), running: Vec::new(), stopped: Vec::new() };

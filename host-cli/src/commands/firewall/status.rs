@@ -7,6 +7,7 @@ use crate::docker::Engine;
 use crate::exit::{FAILED, OK, Outcome};
 use crate::output;
 use crate::stack::{self, PartHealth};
+use crate::step::Pending;
 
 /// Shows the stack's health; fails where it is not healthy.
 ///
@@ -16,8 +17,11 @@ pub async fn run(ctx: &Context, _args: &StatusArgs) -> Outcome {
     let engine = Engine::connect(config::docker_host(&ctx.paths)?.as_deref()).await?;
     let health = stack::health(&engine.api, &ctx.paths).await?;
     let code = if health.is_healthy() { OK } else { FAILED };
+    let pending = Pending::left_behind(&ctx.paths)?;
     if ctx.output.json {
-        ctx.output.value(&health)?;
+        let mut value = serde_json::to_value(&health)?;
+        value["pending"] = pending.map(|pending| pending.command).into();
+        ctx.output.value(&value)?;
         return Ok(code);
     }
     let subnet = health.subnet.map_or("absent".to_owned(), |subnet| subnet.to_string());
@@ -29,6 +33,9 @@ pub async fn run(ctx: &Context, _args: &StatusArgs) -> Outcome {
     ];
     output::write_stdout(output::table(&rows).as_bytes())?;
     ctx.output.line(&format!("Policies: {}, agents: {}", health.policies, health.agents))?;
+    if let Some(pending) = pending {
+        ctx.output.note(&pending.note());
+    }
     if code != OK {
         ctx.output.note("The stack is not up; start it: clawker firewall up");
     }

@@ -14,6 +14,7 @@ use crate::grant;
 use crate::output::escape;
 use crate::policy::{Action, Dst, PathVerdict, Policy, Proto, Request, Rule, Verdict};
 use crate::project::Project;
+use crate::step::Pending;
 
 mod hint;
 
@@ -37,6 +38,9 @@ pub async fn run(ctx: &Context, args: &WhyArgs) -> Outcome {
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
     let policy = Project::load(&ctx.paths, &loaded.dir)?.policy(&loaded.settings, agent.as_ref())?;
     let now = grant::now();
+    if let Some(pending) = Pending::left_behind(&ctx.paths)? {
+        ctx.output.note(&pending.note());
+    }
     let (asked, verdict) = judge(&policy, asked);
     let allowed = verdict.action() == Action::Allow;
     let command = hint::change(&policy, &verdict, &asked, agent.as_ref());
