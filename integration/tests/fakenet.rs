@@ -121,6 +121,15 @@ fn from_the_host(rig: &mut Rig) {
     assert!(String::from_utf8_lossy(&stream.stdout).contains("data: 3"), "The stream does not flow");
 
     let probe = image::binary();
+    for arguments in [
+        &["probe", "ws", "198.51.100.131:80", "chat.example", "/canary-ws", "1"][..],
+        &["probe", "hold", "198.51.100.131:5555", "1"],
+    ] {
+        let said = run(probe.to_str().unwrap(), arguments).unwrap();
+        let count = said.strip_suffix(" came back").unwrap().parse::<u32>().unwrap();
+        assert!(count > 2, "{arguments:?}: {said}");
+    }
+    assert_eq!(recorded(rig, Kind::Http, "canary-ws")[0].name, "chat.example");
     let ping = ["probe", "icmp", "198.51.100.150", "canary-ping-host"];
     assert_eq!(run(probe.to_str().unwrap(), &ping).unwrap(), "canary-ping-host");
     assert_eq!(recorded(rig, Kind::Icmp, "canary-ping-host")[0].destination, "198.51.100.150");

@@ -22,6 +22,7 @@ use super::messages;
 use super::pages::{Page, Pages};
 use super::record::{Kind, Recorder};
 use super::tap::{Place, Tap};
+use super::websocket;
 use super::zone::MESSAGES_API;
 
 /// How much of a body is kept.
@@ -55,10 +56,11 @@ where
         async move { Ok::<_, Infallible>(request_came(request, &place, &site).await) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
-    builder.serve_connection(TokioIo::new(tap), service).await.map_err(io::Error::other)
+    builder.serve_connection_with_upgrades(TokioIo::new(tap), service).await.map_err(io::Error::other)
 }
 
-async fn request_came(request: Request<Incoming>, place: &Place, site: &Site) -> Answer {
+async fn request_came(mut request: Request<Incoming>, place: &Place, site: &Site) -> Answer {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let body = read_body(body).await;
     let in_header = head.headers.get(header::HOST).map(|value| value.as_bytes().escape_ascii().to_string());
@@ -71,6 +73,14 @@ async fn request_came(request: Request<Incoming>, place: &Place, site: &Site) ->
     record.headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     site.recorder.write(&record);
 
+    if let Some(key) = head.headers.get(header::SEC_WEBSOCKET_KEY) {
+        tokio::spawn(async move {
+            // Its end, however it came, is the client's business.
+            let Ok(stream) = upgrade.await else { return Ok(()) };
+            websocket::echo(TokioIo::new(stream)).await
+        });
+        return switching(&key.as_bytes().escape_ascii().to_string());
+    }
     let name = host.split(':').next().unwrap_or_default();
     let mut answer = if name.eq_ignore_ascii_case(MESSAGES_API) {
         messages_api(&head.method, head.uri.path(), &body)
@@ -96,6 +106,19 @@ async fn read_body(mut body: Incoming) -> Vec<u8> {
         }
     }
     kept
+}
+
+/// The answer that turns a connection into a WebSocket.
+fn switching(key: &str) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::new()).boxed());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
+    if let Ok(accepted) = header::HeaderValue::from_str(&websocket::accept(key)) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accepted);
+    }
+    answer
 }
 
 /// Any host but the Messages API and those with files.

@@ -15,6 +15,7 @@ pub mod resolver;
 pub mod tap;
 pub mod tcp;
 pub mod udp;
+pub mod websocket;
 pub mod zone;
 
 use std::io;

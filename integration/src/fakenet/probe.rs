@@ -21,7 +21,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{asks, dns};
+use super::{asks, dns, websocket};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -34,7 +34,9 @@ fakenet probe icmp ADDRESS [TEXT]
 fakenet probe dns SERVER[:PORT] NAME [TYPE]
 fakenet probe http ADDRESS:PORT HOST PATH [BODY]
 fakenet probe https ADDRESS:PORT NAME PATH [BODY]   (trusts the roots in $SSL_CERT_FILE)
-fakenet probe asks FILE                             (likewise; one JSON object a line)";
+fakenet probe asks FILE                             (likewise; one JSON object a line)
+fakenet probe hold ADDRESS:PORT SECONDS             (a stream whose server repeats what it hears)
+fakenet probe ws ADDRESS:PORT HOST PATH SECONDS     (likewise in a WebSocket)";
 
 /// Why a probe has nothing to show.
 #[derive(Debug, thiserror::Error)]
@@ -84,8 +86,24 @@ pub async fn run(arguments: &[String]) -> Result<String, ProbeError> {
         ["asks", file] => asks::run(file).await,
         ["https", target, name, path] => https(target, name, path, "").await,
         ["https", target, name, path, body] => https(target, name, path, body).await,
+        ["hold", target, seconds] => {
+            let (target, time) = (resolve(target)?, seconds_of(seconds)?);
+            held(target, websocket::hold_stream(connect(target).await?, time).await)
+        }
+        ["ws", target, host, path, seconds] => {
+            let (target, time) = (resolve(target)?, seconds_of(seconds)?);
+            held(target, websocket::hold(connect(target).await?, host, path, time).await)
+        }
         _ => Err(ProbeError::Usage),
     }
+}
+
+fn seconds_of(text: &str) -> Result<Duration, ProbeError> {
+    text.parse().map(Duration::from_secs).map_err(|_| ProbeError::Usage)
+}
+
+fn held(target: SocketAddr, outcome: io::Result<u64>) -> Result<String, ProbeError> {
+    outcome.map(|count| format!("{count} came back")).map_err(|error| ProbeError::Refused(target, error))
 }
 
 fn resolve(target: &str) -> Result<SocketAddr, ProbeError> {
