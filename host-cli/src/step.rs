@@ -97,8 +97,8 @@ pub async fn make(
             Err(error.into())
         }
         Err(error) => {
-            // A mark that stays says that there is still something to mend.
-            take_back(docker, paths, lock, settings, before).await?;
+            // Where that fails too, the mark stays and says that there is still something to mend.
+            let _ = take_back(docker, paths, lock, settings, before).await;
             Err(error.into())
         }
     }
