@@ -7,8 +7,8 @@ mod run;
 use clap::{Args, Parser, Subcommand};
 
 pub use firewall::{
-    AddArgs, BypassArgs, DownArgs, Firewall, ListArgs, LogArgs, ReloadArgs, RemoveArgs, RotateCaArgs,
-    StatusArgs, ToggleArgs, UpArgs, WhyArgs,
+    AddArgs, BypassArgs, DownArgs, Firewall, LearnArgs, ListArgs, LogArgs, ReloadArgs, RemoveArgs,
+    RotateCaArgs, StatusArgs, ToggleArgs, UpArgs, WhyArgs,
 };
 pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};

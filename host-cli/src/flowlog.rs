@@ -9,6 +9,9 @@ use serde::Serialize;
 /// What CoreDNS's lines begin with, after its own level.
 const DNS_MARK: &str = "clawker-dns ";
 
+/// What is said of an entry that is there because the firewall was off.
+pub const OPEN: &str = "firewall open";
+
 /// One verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
@@ -27,6 +30,18 @@ pub struct Entry {
     /// Port, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// The listed name that a virtual address stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A request's method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Its path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The rule that says the same now, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// Class, process, path, response code: whatever the witness knows besides.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
@@ -38,17 +53,39 @@ impl Entry {
         self.verdict == "deny"
     }
 
+    /// An entry with nothing in it but what every witness knows.
+    fn new(time: u64, witness: &'static str, verdict: &str, target: String) -> Self {
+        Self {
+            time,
+            agent: String::new(),
+            witness,
+            verdict: verdict.to_owned(),
+            proto: "-".to_owned(),
+            target,
+            port: None,
+            name: None,
+            method: None,
+            path: None,
+            rule: None,
+            detail: String::new(),
+        }
+    }
+
     /// The columns shown to people.
     pub fn cells(&self) -> [String; 7] {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let name = self.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let rule = self.rule.as_ref().map(|rule| format!("by \"{rule}\""));
+        let detail: Vec<String> =
+            [Some(self.detail.clone()).filter(|text| !text.is_empty()), rule].into_iter().flatten().collect();
         [
             clock(self.time),
             self.agent.clone(),
             self.witness.to_owned(),
             self.verdict.clone(),
             self.proto.clone(),
-            format!("{}{port}", self.target),
-            self.detail.clone(),
+            format!("{}{port}{name}", self.target),
+            detail.join("; "),
         ]
     }
 }
@@ -60,29 +97,19 @@ pub fn of_init(line: &str) -> Option<Entry> {
         let process = flow.process.map(|name| format!("by {name}"));
         let detail = [Some(class.to_owned()).filter(|class| !class.is_empty()), process];
         Entry {
-            time: event.time,
-            agent: String::new(),
-            witness: "init",
-            verdict: verdict.to_owned(),
             proto: flow.proto,
-            target: flow.destination,
             port: flow.port,
             detail: detail.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            ..Entry::new(event.time, "init", verdict, flow.destination)
         }
     };
     let happened = |verdict: &str, target: String, detail: String| Entry {
-        time: event.time,
-        agent: String::new(),
-        witness: "init",
-        verdict: verdict.to_owned(),
-        proto: "-".to_owned(),
-        target,
-        port: None,
         detail,
+        ..Entry::new(event.time, "init", verdict, target)
     };
     Some(match event.kind {
         EventKind::Denied { class, flow: denied } => flow("deny", denied, class.as_str()),
-        EventKind::Opened { flow: opened } => flow("allow", opened, "firewall open"),
+        EventKind::Opened { flow: opened } => flow("allow", opened, OPEN),
         EventKind::State { state, cause, .. } => happened("state", state, cause),
         EventKind::Healed { what } => happened("healed", "-".to_owned(), what),
         EventKind::PeerRefused { pid, uid, why } => {
@@ -110,17 +137,15 @@ pub fn of_dns(line: &str, agent: Ipv4Addr) -> Option<Entry> {
     if words.next()? != agent.to_string() {
         return None;
     }
-    let (kind, code, name) = (words.next()?, words.next()?, words.next()?);
+    let (kind, code) = (words.next()?, words.next()?);
+    // The rest is the name, spaces and all.
+    let name = words.collect::<Vec<_>>().join(" ");
     let verdict = if code == "NXDOMAIN" && zone == "policy" { "deny" } else { "allow" };
+    let detail = if zone == "open" { format!("{code} {OPEN}") } else { code.to_owned() };
     Some(Entry {
-        time: millis(time)?,
-        agent: String::new(),
-        witness: "dns",
-        verdict: verdict.to_owned(),
         proto: kind.to_owned(),
-        target: name.trim_end_matches('.').to_owned(),
-        port: None,
-        detail: code.to_owned(),
+        detail,
+        ..Entry::new(millis(time)?, "dns", verdict, name.trim_end_matches('.').to_owned())
     })
 }
 
@@ -137,20 +162,19 @@ pub fn of_proxy(line: &str, agent: Ipv4Addr) -> Option<Entry> {
         return None;
     }
     let detail = [text("method"), text("path"), text("status"), text("flags"), text("rule")];
+    let target = text("name").unwrap_or_else(|| "(no name)".to_owned());
     Some(Entry {
-        time: millis(time)?,
-        agent: String::new(),
-        witness: "proxy",
-        verdict: text("verdict")?,
         proto: text("proto").unwrap_or_else(|| "-".to_owned()),
-        target: text("name").unwrap_or_else(|| "(no name)".to_owned()),
         port: text("port").and_then(|port| port.parse().ok()),
+        method: text("method"),
+        path: text("path"),
         detail: detail.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        ..Entry::new(millis(time)?, "proxy", &text("verdict")?, target)
     })
 }
 
 /// Milliseconds since 1970 of `2026-11-25T13:57:06.123456789Z`.
-fn millis(time: &str) -> Option<u64> {
+pub fn millis(time: &str) -> Option<u64> {
     let number = |range: std::ops::Range<usize>| time.get(range)?.parse::<u64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);

@@ -34,6 +34,8 @@ pub enum Firewall {
     Bypass(BypassArgs),
     /// Show what was refused and let through
     Log(LogArgs),
+    /// Turn what was refused, or passed in a bypass, into rules
+    Learn(LearnArgs),
     /// Say what would happen to a destination, by which rule, and how to change that
     Why(WhyArgs),
 }
@@ -157,9 +159,19 @@ pub struct BypassArgs {
     pub detach: bool,
 }
 
+const LOG_EXAMPLES: &str = "\
+Examples:
+  clawker firewall log --denied --since 10m         what was refused lately
+  clawker firewall log -f --agent dev               goes on until ^C
+  clawker firewall log -f --json | jq .target       one object a line";
+
 /// `clawker firewall log`
 #[derive(Debug, Args)]
+#[command(after_help = LOG_EXAMPLES)]
 pub struct LogArgs {
+    /// Go on with what comes, until ^C
+    #[arg(short, long)]
+    pub follow: bool,
     /// Only this agent's
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
@@ -169,6 +181,32 @@ pub struct LogArgs {
     /// Only the last N lines
     #[arg(short = 'n', long, value_name = "N", default_value_t = 200)]
     pub tail: usize,
+    /// Only what is younger, like 30s or 10m
+    #[arg(long, value_name = "DURATION", value_parser = clawker_protocol::duration::parse)]
+    pub since: Option<Duration>,
+}
+
+const LEARN_EXAMPLES: &str = "\
+Examples:
+  clawker firewall bypass 2m --agent dev            let it do what it needs once
+  clawker firewall learn --since 5m                 shows the rules that would have sufficed, and asks
+  clawker firewall learn --agent dev --yes          adds them, for this agent only
+
+Two names below one are never widened to a wildcard. Without a terminal and --yes rules are only shown.";
+
+/// `clawker firewall learn`
+#[derive(Debug, Args)]
+#[command(after_help = LEARN_EXAMPLES)]
+pub struct LearnArgs {
+    /// From what this agent met, and for it alone [default: all agents of the project]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Only from what is younger, like 30s or 10m
+    #[arg(long, value_name = "DURATION", value_parser = clawker_protocol::duration::parse)]
+    pub since: Option<Duration>,
+    /// Add them without asking
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 const WHY_EXAMPLES: &str = "\

@@ -1,4 +1,10 @@
-//! `clawker firewall log`: what agents' flows met, from init, CoreDNS and Envoy, in order of time.
+//! `clawker firewall log`: what agents' flows met, from init, CoreDNS and Envoy, in order of time. `gather` is what
+//! `learn` reads as well; `follow` goes on from there.
+
+mod follow;
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
@@ -8,77 +14,122 @@ use crate::config;
 use crate::context::Context;
 use crate::docker::{DockerError, Engine};
 use crate::exit::{Failure, OK, Outcome};
-use crate::flowlog::{self, Entry};
+use crate::flowlog::Entry;
+use crate::paths::Paths;
+use crate::scope::{Part, Scope};
 use crate::store::{self, AgentRecord};
+use crate::tail::Tail;
 use crate::{output, resolve};
 
 /// How far back the stack's logs are looked through, in lines.
 const LOOK_BACK: &str = "20000";
+/// The columns.
+const COLUMNS: [&str; 7] = ["TIME (UTC)", "AGENT", "BY", "VERDICT", "PROTO", "DESTINATION", "DETAIL"];
 
 /// Prints it.
 ///
 /// # Errors
 /// When the agent isn't there or a log can't be read.
 pub async fn run(ctx: &Context, args: &LogArgs) -> Outcome {
-    let records = match &args.agent {
-        Some(name) => vec![resolve::agent(&ctx.paths, &ctx.cwd, Some(name))?],
-        None => store::agents(&ctx.paths)?,
-    };
-    let engine = Engine::connect(config::docker_host(&ctx.paths)?.as_deref()).await?;
-    let dns = lines(&engine, &ctx.paths.coredns_container()).await?;
-    let proxy = lines(&engine, &ctx.paths.envoy_container()).await?;
-    let mut entries: Vec<Entry> = records.iter().try_fold(Vec::new(), |mut all, record| {
-        all.extend(of_agent(ctx, record, &dns, &proxy)?);
-        Ok::<_, Failure>(all)
-    })?;
+    let settings = config::settings(&ctx.paths)?;
+    let engine = Engine::connect(settings.docker.host.as_deref()).await?;
+    let scope = Scope::load(&ctx.paths, &settings, records(ctx, args.agent.as_deref())?)?;
+    let mut heard = Heard::default();
+    let mut entries = heard.gather(&ctx.paths, &engine, &scope, args.since).await?;
     entries.retain(|entry| !args.denied || entry.is_denial());
-    entries.sort_by_key(|entry| entry.time);
     let entries = entries.split_off(entries.len().saturating_sub(args.tail));
+    if args.follow {
+        return follow::run(ctx, args, &engine, &settings, scope, heard, entries).await;
+    }
     if ctx.output.json {
         for entry in &entries {
             ctx.output.line(&serde_json::to_string(entry)?)?;
         }
         return Ok(OK);
     }
-    let mut rows = vec![
-        ["TIME (UTC)", "AGENT", "BY", "VERDICT", "PROTO", "DESTINATION", "DETAIL"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    rows.extend(entries.iter().map(|entry| entry.cells().map(|cell| output::escape(&cell)).to_vec()));
+    let mut rows = vec![COLUMNS.map(str::to_owned).to_vec()];
+    rows.extend(entries.iter().map(|entry| cells(entry).to_vec()));
     output::write_stdout(output::table(&rows).as_bytes())?;
     Ok(OK)
 }
 
-/// Init's events, from the file in the agent's folder; none when the agent never ran.
-fn events(ctx: &Context, record: &AgentRecord) -> Result<Vec<Entry>, Failure> {
-    let path = ctx.paths.agent_dir(&record.id).join("events.jsonl");
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).lines().filter_map(flowlog::of_init).collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Failure::new(format!("Can't read {}: {error}", path.display()))),
+/// An entry's columns, safe on a terminal.
+fn cells(entry: &Entry) -> [String; 7] {
+    entry.cells().map(|cell| output::escape(&cell))
+}
+
+/// The agent that is named, or all.
+pub(super) fn records(ctx: &Context, agent: Option<&str>) -> Result<Vec<AgentRecord>, Failure> {
+    match agent {
+        Some(name) => Ok(vec![resolve::agent(&ctx.paths, &ctx.cwd, Some(name))?]),
+        None => Ok(store::agents(&ctx.paths)?),
     }
 }
 
-/// Everything about one agent. Before it was made, its address was another's.
-fn of_agent(
-    ctx: &Context,
-    record: &AgentRecord,
-    dns: &[String],
-    proxy: &[String],
-) -> Result<Vec<Entry>, Failure> {
-    let dns = dns.iter().filter_map(|line| flowlog::of_dns(line, record.address));
-    let proxy = proxy.iter().filter_map(|line| flowlog::of_proxy(line, record.address));
-    let mut entries: Vec<Entry> = events(ctx, record)?
-        .into_iter()
-        .chain(dns)
-        .chain(proxy)
-        .filter(|entry| entry.time >= record.created)
-        .collect();
-    for entry in &mut entries {
-        entry.agent = format!("{}/{}", record.project, record.agent);
+/// How far each witness was heard.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Docker's time of a container's last line.
+    parts: HashMap<&'static str, String>,
+    /// The agents' event files, by the record's id.
+    tails: HashMap<String, Tail>,
+}
+
+impl Heard {
+    /// Everything that was said so far, in order of time.
+    pub(super) async fn gather(
+        &mut self,
+        paths: &Paths,
+        engine: &Engine,
+        scope: &Scope,
+        since: Option<Duration>,
+    ) -> Result<Vec<Entry>, Failure> {
+        let mut entries = self.events(paths, scope)?;
+        for (part, container) in containers(paths) {
+            let lines = lines(engine, &container).await?;
+            if let Some(last) = lines.iter().filter_map(|line| line.split(' ').next()).max() {
+                self.parts.insert(key(part), last.to_owned());
+            }
+            entries.extend(lines.iter().filter_map(|line| scope.of_stack(part, line)));
+        }
+        let begin = since.map_or(0, |since| now().saturating_sub(millis(since)));
+        entries.retain(|entry| entry.time >= begin);
+        entries.sort_by_key(|entry| entry.time);
+        Ok(entries)
     }
-    Ok(entries)
+
+    /// What the inits have said since.
+    fn events(&mut self, paths: &Paths, scope: &Scope) -> Result<Vec<Entry>, Failure> {
+        let mut entries = Vec::new();
+        for record in scope.records() {
+            let file = || Tail::new(paths.agent_dir(&record.id).join("events.jsonl"));
+            let tail = self.tails.entry(record.id.clone()).or_insert_with(file);
+            let lines = tail.lines().map_err(|error| {
+                Failure::new(format!("Can't read the events of {}: {error}", record.agent))
+            })?;
+            entries.extend(lines.iter().filter_map(|line| scope.of_init(&record.id, line)));
+        }
+        Ok(entries)
+    }
+}
+
+fn containers(paths: &Paths) -> [(Part, String); 2] {
+    [(Part::CoreDns, paths.coredns_container()), (Part::Envoy, paths.envoy_container())]
+}
+
+fn key(part: Part) -> &'static str {
+    match part {
+        Part::CoreDns => "dns",
+        Part::Envoy => "proxy",
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a container of the stack wrote, with Docker's times; nothing when it does not exist.

@@ -4,6 +4,7 @@ pub mod add;
 pub mod bypass;
 mod change;
 pub mod down;
+pub mod learn;
 pub mod list;
 pub mod log;
 pub mod reload;
@@ -39,6 +40,7 @@ pub fn dispatch(ctx: &Context, command: Firewall) -> Outcome {
         Firewall::Reload(args) => block_on(reload::run(ctx, &args)),
         Firewall::RotateCa(args) => block_on(rotate_ca::run(ctx, &args)),
         Firewall::Log(args) => block_on(log::run(ctx, &args)),
+        Firewall::Learn(args) => block_on(learn::run(ctx, &args)),
         Firewall::Why(args) => block_on(why::run(ctx, &args)),
     }
 }
