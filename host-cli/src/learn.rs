@@ -1,7 +1,7 @@
 //! From what the log shows to the smallest set of rules that would have sufficed. Pure: entries and a policy in,
 //! proposals out. Never proposes a wildcard, and nothing that a rule already says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ipnet::Ipv4Net;
@@ -12,6 +12,10 @@ use crate::policy::{Action, Dst, Layer, Policy, Proto, Request, Verdict};
 
 /// A flow belongs to the name that was asked for last, where that was not longer ago.
 const JOINED_MILLIS: u64 = 5_000;
+
+/// Why an address of a bypass is not proposed: a rule for it would open whatever else lives there.
+const NAMELESS: &str =
+    "its name is not known; let the agent try again with the firewall on, then learn again";
 
 /// How sure a proposal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,6 +89,12 @@ pub fn learn(entries: &[Entry], policy: &Policy, own: Option<Ipv4Net>) -> Learne
     let mut seen = Seen { own, ..Seen::default() };
     entries.iter().for_each(|entry| seen.take(entry));
     let mut learned = Learned::default();
+    for (dst, port) in std::mem::take(&mut seen.nameless) {
+        let request = Request { host: &dst, proto: Proto::Tcp, port, http: None };
+        if policy.judge(&request).action() == Action::Deny {
+            learned.left_out.push(LeftOut { dst, port, why: NAMELESS.to_owned() });
+        }
+    }
     for ((dst, proto, port), (times, ground)) in seen.all() {
         match policy.judge(&Request { host: &dst, proto, port, http: None }) {
             verdict if verdict.action() == Action::Allow => {}
@@ -113,6 +123,8 @@ struct Seen {
     asked: BTreeMap<String, u64>,
     /// What each agent asked for last, and when.
     last: HashMap<String, (u64, String)>,
+    /// What was dialled while the firewall was off, by a name that nobody here was asked for.
+    nameless: BTreeSet<(String, u16)>,
     /// The name that an agent's dialled address turned out to be.
     joined: HashMap<(String, IpAddr), String>,
 }
@@ -165,7 +177,9 @@ impl Seen {
         }
         match self.joined.get(&key).cloned() {
             Some(name) => self.add(name, proto(port), port, Ground::JoinedByTime),
-            None => self.add(address.to_string(), Proto::Tcp, port, Ground::Seen),
+            // With the firewall on only an address that was dialled as such gets as far as a packet.
+            None if !passed => self.add(address.to_string(), Proto::Tcp, port, Ground::Seen),
+            None => drop(self.nameless.insert((address.to_string(), port))),
         }
     }
 

@@ -119,39 +119,30 @@ fn an_agent_steers_no_terminal_and_reads_no_other_s_log() {
     world.agent("dev").unwrap();
     world.agent("other").unwrap();
     world.must(&["firewall", "add", "plain.example", "--proto", "http"]).unwrap();
-    // ESC, BEL, CSI as C1, a right-to-left override, a newline with a forged entry; in a label, an SNI, a Host, a path.
-    let evil = r#"
-import socket, struct, ssl
-evil = b'\x1b[2J\x07\xc2\x9b1m\xe2\x80\xae\nforged deny'
-coredns = [l.split()[1] for l in open('/etc/resolv.conf') if l.startswith('nameserver')][0]
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2)
-q = struct.pack('>6H', 7, 256, 1, 0, 0, 0) + bytes([len(evil)]) + evil + b'\x07evildns\0' + struct.pack('>2H', 1, 1)
-s.sendto(q, (coredns, 53))
-try: s.recv(512)
-except OSError: pass
-def http(host, path):
-    s = socket.create_connection(('plain.example', 80), 5)
-    s.sendall(b'GET ' + path + b' HTTP/1.1\r\nHost: ' + host + b'\r\nConnection: close\r\n\r\n')
-    try: s.recv(4096)
-    except OSError: pass
-bidi = '\u202e'.encode()
-http(b'plain.example', b'/evilpath' + bidi)
-http(b'evilhost' + bidi, b'/')
-def ext(t, b): return struct.pack('>2H', t, len(b)) + b
-def sni(name):
-    n = b'\0' + struct.pack('>H', len(name)) + name
-    e = ext(0, struct.pack('>H', len(n)) + n) + ext(10, b'\0\2\0\x1d')
-    h = b'\3\3' + b'7' * 32 + b'\0' + b'\0\2\xc0\x2f' + b'\1\0' + struct.pack('>H', len(e)) + e
-    h = b'\1' + struct.pack('>I', len(h))[1:] + h
-    return b'\x16\3\1' + struct.pack('>H', len(h)) + h
-s = socket.create_connection(('198.51.100.140', 443), 5)
-s.sendall(sni(b'evilsni' + evil))
-try: s.recv(512)
-except OSError: pass
-"#;
-    fs::write(world.sandbox.project().join("evil.py"), evil).unwrap();
-    let said = world.sh("dev", "python3 evil.py").unwrap();
-    assert_eq!(said.code, 0, "{said:?}");
+    // ESC, BEL, CSI as C1, a right-to-left override, a line's end with a forged entry; in a label, an SNI, a Host, a path.
+    // What Envoy itself refuses as no HTTP is tried too, and leaves no entry.
+    let resolver = world.sh("dev", "sed -n 's/^nameserver //p' /etc/resolv.conf").unwrap().out;
+    let evil = "\u{1b}[2J\u{7}\u{9b}1m\u{202e}\rforged deny";
+    let mut question = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, u8::try_from(evil.len()).unwrap()];
+    question.extend(evil.bytes());
+    question.extend(b"\x07evildns\0\0\x01\0\x01");
+    let request = |host: &str, path: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes()
+    };
+    for (place, bytes) in [
+        (format!("udp/{resolver}/53"), question),
+        ("tcp/plain.example/80".to_owned(), request("plain.example", "/evilpath\u{202e}")),
+        ("tcp/plain.example/80".to_owned(), request("plain.example", "/evilpath%1b%e2%80%ae")),
+        ("tcp/plain.example/80".to_owned(), request("evilhost.example", "/%0aforged")),
+        ("tcp/plain.example/80".to_owned(), request("evilhost\u{202e}", "/")),
+        ("tcp/198.51.100.140/443".to_owned(), client_hello(&format!("evilsni{evil}"))),
+    ] {
+        let escaped: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+        let script =
+            format!("exec 3<>/dev/{place} && printf '{escaped}' >&3 && read -t 2 -r answer <&3; true");
+        let said = world.inside("dev", "1001", &["bash", "-c", &script]).unwrap();
+        assert_eq!(said.code, 0, "{said:?}");
+    }
     let log = || world.clawker(&["firewall", "log", "--agent", "dev"]).unwrap();
     let names = ["evildns", "evilpath", "evilhost", "evilsni"];
     let came = clawker_integration::rig::wait(PATIENCE, || names.iter().all(|name| log().out.contains(name)));
@@ -166,4 +157,16 @@ except OSError: pass
     assert!(names.iter().all(|name| !other.contains(name)), "{other}");
     let json = world.must(&["--json", "firewall", "log", "--agent", "other"]).unwrap();
     assert!(json.lines().all(|line| line.contains("\"agent\":\"demo/other\"")), "{json}");
+}
+
+/// A TLS 1.2 ClientHello (RFC 5246, 7.4.1.2) with this server name (RFC 6066, 3).
+fn client_hello(name: &str) -> Vec<u8> {
+    let sized = |bytes: Vec<u8>| [u16::try_from(bytes.len()).unwrap().to_be_bytes().to_vec(), bytes].concat();
+    let entry = [vec![0], sized(name.as_bytes().to_vec())].concat();
+    let groups = sized(sized(vec![0, 0x1d]));
+    let extensions = [vec![0, 0], sized(sized(entry)), vec![0, 10], groups].concat();
+    let fixed = [vec![3, 3], vec![7; 32], vec![0], sized(vec![0xc0, 0x2f]), vec![1, 0]].concat();
+    let hello = [fixed, sized(extensions)].concat();
+    let handshake = [vec![1, 0], sized(hello)].concat();
+    [vec![0x16, 3, 1], sized(handshake)].concat()
 }
