@@ -126,7 +126,7 @@ impl Crash {
         );
         let plan = &plan["generation"];
         let events = fs::read_to_string(agent.join("events.jsonl")).unwrap();
-        let last = events.lines().filter(|line| line.contains("\"event\":\"policy\"")).next_back().unwrap();
+        let last = events.lines().rfind(|line| line.contains("\"event\":\"policy\"")).unwrap();
         assert!(last.contains(&format!("\"generation\":{plan}}}")), "{when}: plan {plan}, init {last}");
         let state = self.world.state_folder();
         assert!(!state.join("pending.json").exists() && !state.join("reload-due").exists(), "{when}");
