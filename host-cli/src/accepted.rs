@@ -115,6 +115,9 @@ fn widening(old: Option<&Accepted>, new: &Accepted) -> Result<Vec<String>, Proje
     for ca in new.extra_ca.iter().filter(|ca| !old.extra_ca.iter().any(|known| known.pem == ca.pem)) {
         lines.push(format!("+ trust the certificates of {}", ca.path.display()));
     }
+    if new.userns && !old.userns {
+        lines.push("+ user namespaces: in one the agent holds capabilities, and meets more of the kernel".to_owned());
+    }
     Ok(lines)
 }
 

@@ -62,6 +62,9 @@ pub struct Accepted {
     /// TLS to every name of the file is inspected.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inspect: bool,
+    /// User namespaces.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub userns: bool,
 }
 
 /// A rule of a file.
@@ -201,6 +204,7 @@ impl Accepted {
             upstream_dns: firewall.upstream_dns.clone(),
             extra_ca,
             telemetry: firewall.telemetry,
+            userns: loaded.config.security.userns,
             inspect: firewall.inspect,
         };
         Policy::new(accepted.parsed()?)?;

@@ -9,7 +9,7 @@ use clawker_protocol::boot::{BootConfig, Run};
 use clawker_protocol::places;
 
 use crate::child::Plan;
-use crate::privileges::{self, Identity};
+use crate::privileges::{self, Identity, seccomp};
 use crate::{boot, ca, exit_code, identity, log};
 
 /// `linux/capability.h`: what a root shell keeps, to look around and to mend files: CHOWN, DAC_OVERRIDE, KILL,
@@ -83,7 +83,12 @@ pub fn plan(run: &Run, command: &[OsString], trust: &[(&str, &str)]) -> Result<P
     let account = identity::account(run.uid);
     let environment = boot::environment(std::env::vars_os(), &account, trust, &run.env);
     let mut plan = Plan::new(command, &environment).map_err(|error| error.to_string())?;
-    plan.identity = Some(Identity { uid: run.uid, gid: run.gid, groups: account.groups });
+    plan.identity = Some(Identity {
+        uid: run.uid,
+        gid: run.gid,
+        groups: account.groups,
+        filter: seccomp::program(run.userns),
+    });
     plan.umask = Some(UMASK);
     plan.raise_oom_score_adj(OOM_SCORE);
     Ok(plan)

@@ -14,6 +14,7 @@ use nix::sys::stat::{SFlag, fstat};
 use crate::sys::{self, Capabilities};
 
 mod kernel;
+pub mod seccomp;
 pub use kernel::Kernel;
 
 /// `linux/capability.h`: signals to processes of other users.
@@ -47,6 +48,8 @@ pub struct Identity {
     pub gid: u32,
     /// Its supplementary groups: these and no others.
     pub groups: Vec<u32>,
+    /// What it may ask of the kernel.
+    pub filter: seccomp::Program,
 }
 
 /// A step of the drop, in order.
@@ -69,13 +72,15 @@ pub enum Step {
     Capabilities,
     /// Set-uid files give nothing.
     NoNewPrivs,
+    /// No system call that the filter refuses.
+    Filter,
     /// All of it is true.
     ReadBack,
 }
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bounding,
         Self::Ambient,
         Self::Securebits,
@@ -84,6 +89,7 @@ impl Step {
         Self::Uid,
         Self::Capabilities,
         Self::NoNewPrivs,
+        Self::Filter,
         Self::ReadBack,
     ];
 
@@ -98,6 +104,7 @@ impl Step {
             Self::Uid => "set the agent's uid (the container needs CAP_SETUID)",
             Self::Capabilities => "drop the capabilities",
             Self::NoNewPrivs => "set no_new_privs",
+            Self::Filter => "set the system call filter (the kernel needs CONFIG_SECCOMP_FILTER)",
             Self::ReadBack => "verify that all privileges are gone",
         }
     }
@@ -160,6 +167,11 @@ pub trait Syscalls {
     /// # Errors
     /// None that is known.
     fn set_no_new_privs(&mut self) -> io::Result<()>;
+    /// Sets the system call filter.
+    ///
+    /// # Errors
+    /// `EINVAL` on kernels without it.
+    fn set_filter(&mut self, program: &[seccomp::Instruction]) -> io::Result<()>;
     /// Reads everything back and compares; the bounding set is compared by the caller.
     ///
     /// # Errors
@@ -183,8 +195,8 @@ pub fn drop_to(identity: &Identity, calls: &mut impl Syscalls) -> Result<(), Dro
     // The change of uid has cleared permitted and effective; this also clears inheritable, and holds for uid 0.
     calls.set_capabilities(Capabilities::default()).map_err(at(Step::Capabilities))?;
     calls.set_no_new_privs().map_err(at(Step::NoNewPrivs))?;
-    // A system call filter belongs here: no_new_privs lets it be set without a capability, and nothing that it
-    // could forbid comes after but the reading back and exec.
+    // no_new_privs lets it be set without a capability, and nothing that it forbids comes after.
+    calls.set_filter(&identity.filter).map_err(at(Step::Filter))?;
     match calls.is_dropped(identity) {
         Ok(true) => {}
         Ok(false) => return Err(at(Step::ReadBack)(io::ErrorKind::PermissionDenied.into())),

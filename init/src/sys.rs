@@ -221,6 +221,24 @@ pub fn prctl(option: i32, value: u64, second: u64) -> io::Result<i32> {
     check(unsafe { libc::prctl(option, value, second, 0u64, 0u64) }.into()).map(int)
 }
 
+/// Sets a system call filter for this process and all that it becomes.
+///
+/// # Errors
+/// `EACCES` without no_new_privs, `EINVAL` on kernels without filters.
+pub fn set_seccomp_filter(program: &[crate::privileges::seccomp::Instruction]) -> io::Result<()> {
+    /// `struct sock_fprog` of linux/filter.h.
+    #[repr(C)]
+    struct Filter {
+        len: u16,
+        program: *const crate::privileges::seccomp::Instruction,
+    }
+    let len = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let filter = Filter { len, program: program.as_ptr() };
+    const SET_MODE_FILTER: u64 = 1;
+    // SAFETY: the pointers are to values that live for as long as the call lasts, in the kernel's layout.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, 0u64, &raw const filter) }).map(drop)
+}
+
 // ---------------------------------------------------------------------------------------------------------
 // Users and capabilities. Raw calls: libc's set*id functions signal other threads first, which there are none of.
 

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::process::{Command, Output, Stdio};
 
 use clawker_init::child::Plan;
-use clawker_init::privileges::{self, Identity, PID1_KEEPS};
+use clawker_init::privileges::{self, Identity, PID1_KEEPS, seccomp};
 
 const INNER: &str = "CLAWKER_TEST_INNER";
 
@@ -34,7 +34,8 @@ fn become_agent(script: &str) -> ! {
     let command: Vec<OsString> = ["sh", "-c", script].iter().map(OsString::from).collect();
     let environment: Vec<_> = std::env::vars_os().collect();
     let mut plan = Plan::new(&command, &environment).unwrap();
-    plan.identity = Some(Identity { uid: 1001, gid: 1002, groups: vec![44, 29] });
+    plan.identity =
+        Some(Identity { uid: 1001, gid: 1002, groups: vec![44, 29], filter: seccomp::program(false) });
     plan.umask = Some(0o022);
     plan.raise_oom_score_adj(500);
     panic!("{}", plan.exec_here());
@@ -146,4 +147,63 @@ fn pipes_are_given_to_the_agent_and_devices_are_not() {
     let out = text(&output.stdout);
     // /dev/null and the file stay root's.
     assert!(out.ends_with("0\n1001\n0\nopened\n"), "{out}");
+}
+
+/// Tries a few calls and prints each with its error number, 0 where it succeeded.
+const CALLS: &str = r#"
+    my @calls = (
+        ['unix',        41, 1, 1, 0],
+        ['inet',        41, 2, 1, 0],
+        ['inet6',       41, 10, 1, 0],
+        ['route',       41, 16, 3, 0],
+        ['crypto',      41, 38, 5, 0],
+        ['netfilter',   41, 16, 3, 12],
+        ['uring',       425, 0, 0, 0],
+        ['x32 getpid',  0x40000000 | 39, 0, 0, 0],
+        ['key',         250, 0, -2, 0],
+        ['clone3',      435, 0, 0, 0],
+        ['userns',      272, 0x10000000, 0, 0],
+    );
+    for (@calls) {
+        my ($name, @arguments) = @$_;
+        $! = 0;
+        my $result = syscall($arguments[0], $arguments[1], $arguments[2], $arguments[3]);
+        print "$name=", ($result < 0 ? $!+0 : 0), "\n";
+    }
+"#;
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_kernel_answers_no_call_that_the_filter_refuses() {
+    let script = format!("perl -e '{}'", CALLS.replace('\'', "\""));
+    if inner().is_some() {
+        become_agent(&script);
+    }
+    let fenced = text(&again("the_kernel_answers_no_call_that_the_filter_refuses", "1", |_| {}).stdout);
+    // The same without the filter: what it refuses must be there to be refused.
+    let open = text(&Command::new("sh").args(["-c", &script]).output().unwrap().stdout);
+    let value = |out: &str, name: &str| {
+        let line = out.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("no {name} in {out}")).parse::<i32>().unwrap()
+    };
+    for name in ["unix", "inet", "inet6", "route"] {
+        assert_eq!(value(&fenced, name), 0, "{name}");
+    }
+    for (name, expected) in [
+        ("crypto", libc::EAFNOSUPPORT),
+        ("netfilter", libc::EPROTONOSUPPORT),
+        ("uring", libc::ENOSYS),
+        ("x32 getpid", libc::ENOSYS),
+        ("key", libc::EPERM),
+        ("clone3", libc::ENOSYS),
+        ("userns", libc::EPERM),
+    ] {
+        assert_eq!(value(&fenced, name), expected, "{name} with the filter");
+    }
+    for name in ["netfilter", "userns"] {
+        assert_eq!(value(&open, name), 0, "{name} without it");
+    }
+    for name in ["uring", "clone3"] {
+        assert!(![libc::ENOSYS].contains(&value(&open, name)), "{name} without it");
+    }
 }

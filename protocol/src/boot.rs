@@ -71,6 +71,9 @@ pub struct Run {
     /// Give the agent a session of its own with the terminal as its controlling one (a shell wants that).
     #[serde(default)]
     pub session: bool,
+    /// Lets it make user namespaces, in which it holds capabilities of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub userns: bool,
 }
 
 /// Bounds.

@@ -111,7 +111,7 @@ fn program(
     let mut env = loaded.config.agent.env.clone();
     env.extend(exec::variables(&args.env)?);
     let session = tty && command.first().is_some_and(|program| argv::is_shell(program));
-    Ok(Run { uid, gid, command, env, tty, session })
+    Ok(Run { uid, gid, command, env, tty, session, userns: loaded.config.security.userns })
 }
 
 async fn start_detached(ctx: &Context, engine: &Engine, made: &Made) -> Outcome {

@@ -49,6 +49,8 @@ pub struct Build {
 pub struct Security {
     /// PEM files with roots that the agent trusts besides the image's, relative to the project.
     pub extra_ca: Vec<PathBuf>,
+    /// Whether the agent may make user namespaces, in which it holds capabilities of their own.
+    pub userns: bool,
     /// What it may reach.
     pub firewall: Firewall,
 }

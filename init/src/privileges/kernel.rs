@@ -2,8 +2,12 @@
 
 use std::io;
 
+use super::seccomp::Instruction;
 use super::{CAPABILITIES, Identity, SECUREBITS, Syscalls};
 use crate::sys::{self, Capabilities};
+
+/// `SECCOMP_MODE_FILTER` of linux/seccomp.h.
+const FILTERED: i32 = 2;
 
 /// The running kernel.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +65,10 @@ impl Syscalls for Kernel {
         sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
     }
 
+    fn set_filter(&mut self, program: &[Instruction]) -> io::Result<()> {
+        sys::set_seccomp_filter(program)
+    }
+
     fn is_dropped(&self, identity: &Identity) -> io::Result<bool> {
         let mut room = [0u32; MAX_GROUPS];
         let count = sys::getgroups(&mut room)?;
@@ -78,6 +86,7 @@ impl Syscalls for Kernel {
             && sys::capget()? == Capabilities::default()
             && !(0..CAPABILITIES).any(is_set)
             && securebits()? == SECUREBITS
-            && sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == 1)
+            && sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0)? == 1
+            && sys::prctl(libc::PR_GET_SECCOMP, 0, 0)? == FILTERED)
     }
 }

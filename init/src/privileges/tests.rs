@@ -57,12 +57,16 @@ impl Syscalls for Recorder {
     fn set_no_new_privs(&mut self) -> io::Result<()> {
         self.note("no_new_privs".into())
     }
+    fn set_filter(&mut self, program: &[seccomp::Instruction]) -> io::Result<()> {
+        assert!(!program.is_empty());
+        self.note("filter".into())
+    }
     fn is_dropped(&self, _identity: &Identity) -> io::Result<bool> {
         Ok(!self.left_over)
     }
 }
 
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "bounding -0",
     "bounding -12",
     "ambient",
@@ -72,11 +76,12 @@ const ORDER: [&str; 9] = [
     "uid 1001",
     "capabilities none",
     "no_new_privs",
+    "filter",
 ];
 
 fn run(recorder: &mut Recorder) -> Result<(), DropError> {
     recorder.bounding = vec![0, 12];
-    drop_to(&Identity { uid: 1001, gid: 1002, groups: vec![29] }, recorder)
+    drop_to(&Identity { uid: 1001, gid: 1002, groups: vec![29], filter: seccomp::program(false) }, recorder)
 }
 
 #[test]
@@ -98,6 +103,7 @@ fn the_first_failure_ends_the_drop_and_names_its_step() {
         Step::Uid,
         Step::Capabilities,
         Step::NoNewPrivs,
+        Step::Filter,
     ];
     for (index, step) in steps.iter().enumerate() {
         let mut recorder = Recorder { fail_at: Some(index + 1), ..Recorder::default() };
