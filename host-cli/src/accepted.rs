@@ -116,7 +116,9 @@ fn widening(old: Option<&Accepted>, new: &Accepted) -> Result<Vec<String>, Proje
         lines.push(format!("+ trust the certificates of {}", ca.path.display()));
     }
     if new.userns && !old.userns {
-        lines.push("+ user namespaces: in one the agent holds capabilities, and meets more of the kernel".to_owned());
+        lines.push(
+            "+ user namespaces: in one the agent holds capabilities, and meets more of the kernel".to_owned(),
+        );
     }
     Ok(lines)
 }

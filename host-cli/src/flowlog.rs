@@ -30,7 +30,7 @@ pub struct Entry {
     /// Port, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// The listed name that a virtual address stands for.
+    /// The listed name that a virtual address stands for, or the one that a question to another resolver asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// A request's method.
@@ -99,6 +99,7 @@ pub fn of_init(line: &str) -> Option<Entry> {
         Entry {
             proto: flow.proto,
             port: flow.port,
+            name: flow.question,
             detail: detail.into_iter().flatten().collect::<Vec<_>>().join(" "),
             ..Entry::new(event.time, "init", verdict, flow.destination)
         }

@@ -143,6 +143,12 @@ impl Seen {
                     self.add(name, proto, port, Ground::Seen);
                 }
             }
+            "init" if passed && (entry.proto.as_str(), entry.port) == ("udp", Some(53)) => {
+                if let Some(asked) = entry.name.as_deref().and_then(name) {
+                    self.last.insert(entry.agent.clone(), (entry.time, asked.clone()));
+                    *self.asked.entry(asked).or_default() += 1;
+                }
+            }
             "init" if entry.proto == "tcp" && (passed || entry.is_denial()) => self.flow(entry, passed),
             _ => {}
         }

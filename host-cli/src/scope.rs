@@ -120,8 +120,15 @@ mod tests {
     use clawker_protocol::names::Name;
 
     fn who(agent: &str, address: [u8; 4]) -> Who {
-        let run =
-            Run { uid: 1, gid: 1, command: vec![], env: Default::default(), tty: false, session: false, userns: false };
+        let run = Run {
+            uid: 1,
+            gid: 1,
+            command: vec![],
+            env: Default::default(),
+            tty: false,
+            session: false,
+            userns: false,
+        };
         let name = |text: &str| Name::new(text).unwrap();
         let record = AgentRecord {
             id: agent.to_owned(),

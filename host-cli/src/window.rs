@@ -252,6 +252,7 @@ mod tests {
             port: Some(443),
             uid: None,
             process: process.map(str::to_owned),
+            question: None,
         }
     }
 

@@ -9,7 +9,7 @@ use clawker_protocol::event::{Flow, RefusalClass};
 
 use crate::netlink::wire::{Writer, array, attribute, be16, be32, messages, text};
 use crate::netlink::{ACK, Family, REQUEST, Socket};
-use crate::nft::rules::LOG_OPEN;
+use crate::nft::rules::{LOG_OPEN, LOG_SNAPLEN};
 use crate::nft::uapi::{NFNL_SUBSYS_ULOG, NFPROTO_UNSPEC};
 
 const NFULNL_MSG_PACKET: u16 = 0;
@@ -23,12 +23,15 @@ const NFULA_PAYLOAD: u16 = 9;
 const NFULA_PREFIX: u16 = 10;
 const NFULA_UID: u16 = 11;
 
-/// Bytes of a packet that are copied: both headers.
-const COPY: u32 = 128;
+/// Bytes of a packet that are copied: both headers, and the whole of a DNS question.
+const COPY: u32 = LOG_SNAPLEN;
 /// The kernel's own buffer is one page.
 const PIECE: usize = 8 << 10;
 /// Pieces that one turn of the loop reads at most.
 const TURN: usize = 256;
+/// The port of questions, and the longest label (RFC 1035).
+const DNS: u16 = 53;
+const MAX_LABEL: u8 = 63;
 /// Extension headers that are looked past.
 const EXTENSIONS: usize = 8;
 
@@ -142,7 +145,45 @@ pub fn flow(packet: &[u8], uid: Option<u32>) -> Option<Flow> {
         6 | 17 | 33 | 132 | 136 => transport.and_then(|bytes| bytes.get(2..)).and_then(be16),
         _ => None,
     };
-    Some(Flow { proto: name(proto), destination, port, uid, process: None })
+    let asks = (proto, port) == (17, Some(DNS));
+    let message = transport.filter(|_| asks).and_then(|bytes| bytes.get(8..));
+    let question = message.and_then(question);
+    Some(Flow { proto: name(proto), destination, port, uid, process: None, question })
+}
+
+/// The name that a DNS message asks for first (RFC 1035, 4.1); bytes that are no plain letters as `\\ddd`.
+fn question(message: &[u8]) -> Option<String> {
+    let (flags, count) = (be16(message.get(2..)?)?, be16(message.get(4..)?)?);
+    if flags & 0x8000 != 0 || count == 0 {
+        return None;
+    }
+    let mut rest = message.get(12..)?;
+    let mut name = String::new();
+    loop {
+        let (length, after) = rest.split_first()?;
+        let label = after.get(..usize::from(*length))?;
+        if *length > MAX_LABEL {
+            return None;
+        }
+        if label.is_empty() {
+            return Some(name);
+        }
+        if !name.is_empty() {
+            name.push('.');
+        }
+        for byte in label {
+            match byte {
+                b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => name.push(char::from(*byte)),
+                // No formatter: it is the only one of its kind here.
+                byte => name.extend(['\\', digit(byte / 100), digit(byte / 10), digit(*byte)]),
+            }
+        }
+        rest = after.get(label.len()..)?;
+    }
+}
+
+fn digit(number: u8) -> char {
+    char::from(b'0' + number % 10)
 }
 
 /// Looks past IPv6 extension headers.
@@ -190,6 +231,25 @@ mod tests {
     fn seen(packet: &[u8]) -> (String, Option<u16>) {
         let flow = flow(packet, Some(1001)).unwrap();
         (format!("{} {}", flow.proto, flow.destination), flow.port)
+    }
+
+    #[test]
+    fn a_question_s_name_is_read_and_nonsense_is_none() {
+        let ask = |name: &[u8], flags: u8| {
+            let mut packet = ipv4(17, 0, 0, 53);
+            packet.extend([0, 0, 0, 0, 0, 7, flags, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+            packet.extend(name);
+            flow(&packet, None).unwrap().question
+        };
+        assert_eq!(ask(b"\x01a\x04Test\0", 1).as_deref(), Some("a.Test"));
+        assert_eq!(ask(b"\x03a.\x1b\0", 1).as_deref(), Some("a\\046\\027"));
+        for nonsense in [&b""[..], b"\x05abc", b"\xc0\x0c", b"\x01a"] {
+            assert_eq!(ask(nonsense, 1), None);
+        }
+        assert_eq!(ask(b"\x01a\0", 0x81), None, "an answer");
+        let mut tcp = ipv4(6, 0, 0, 53);
+        tcp.extend([0; 40]);
+        assert_eq!(flow(&tcp, None).unwrap().question, None);
     }
 
     #[test]

@@ -29,9 +29,11 @@ fn what_a_bypass_let_through_works_afterwards_with_the_firewall_on() {
     // Refused: of a name that does not exist no port is known.
     assert_ne!(fetch("refused.example").code, 0);
     world.must(&["firewall", "bypass", "10m", "--agent", "dev", "--detach"]).unwrap();
-    // A new program asks Docker's resolver, whose questions nobody sees.
-    let nameless = fetch("nameless.example").out.contains("host: ");
-    assert!(nameless);
+    // Without a question there is no name.
+    let nameless = world.sh("dev", "curl -sSk --max-time 5 https://198.51.100.144/").unwrap();
+    assert!(nameless.out.contains("host: "), "{nameless:?}");
+    // A new program asks Docker's resolver, whose questions pass by init.
+    assert!(fetch("new.example").out.contains("host: "));
     assert!(older("a.site.example").out.contains("host: a.site.example"), "positive control");
     assert!(older("b.site.example").out.contains("host: "));
     let git = world.probe("dev", &["dns", &resolver, "git.example"]).unwrap().out;
@@ -44,6 +46,7 @@ fn what_a_bypass_let_through_works_afterwards_with_the_firewall_on() {
     assert_eq!(shown.code, 1, "nobody was asked: {shown:?}");
     for command in [
         "clawker firewall add a.site.example\n",
+        "clawker firewall add new.example\n",
         "clawker firewall add b.site.example\n",
         "clawker firewall add git.example --proto ssh\n",
         "clawker firewall add refused.example\n",
@@ -68,4 +71,15 @@ fn what_a_bypass_let_through_works_afterwards_with_the_firewall_on() {
     let again: serde_json::Value = serde_json::from_str(&again).unwrap();
     let left: Vec<_> = again["proposals"].as_array().unwrap().iter().map(|one| one["dst"].clone()).collect();
     assert_eq!(left, ["c.site.example"], "{again}");
+
+    // A window that is waited for sums up what it let through.
+    std::thread::scope(|scope| {
+        let bypass =
+            scope.spawn(|| world.must(&["--json", "firewall", "bypass", "5s", "--agent", "dev"]).unwrap());
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        assert!(fetch("late.example").out.contains("host: "));
+        let said: serde_json::Value = serde_json::from_str(&bypass.join().unwrap()).unwrap();
+        let sufficient = said["sufficient"].as_array().unwrap();
+        assert!(sufficient.iter().any(|one| one["command"] == "clawker firewall add late.example"), "{said}");
+    });
 }

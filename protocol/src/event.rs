@@ -71,6 +71,9 @@ pub struct Flow {
     /// The sending process's name, where it can be known. Chosen by the agent: escape it before showing it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
+    /// The name that a DNS question asks for. Chosen by the agent, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
 }
 
 /// What happened. The tag in JSON is `event`.
@@ -165,6 +168,7 @@ mod tests {
                     port: Some(4433),
                     uid: Some(1001),
                     process: None,
+                    question: None,
                 },
             },
         };

@@ -49,7 +49,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
 }
 
 /// Runs a command on one thread.
-fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -167,6 +167,7 @@ mod tests {
             port: Some(443),
             uid: Some(1001),
             process: Some("\u{1b}]0;x".into()),
+            question: None,
         };
         let denial = Event { time: 1, kind: EventKind::Denied { class: RefusalClass::Tcp, flow } };
         let status = Status {

@@ -77,7 +77,15 @@ pub fn write(paths: &Paths, gateway: &Gateway) -> Result<(), GatewayError> {
         v: VERSION,
         gateway: gateway.clone(),
         secret_sha256: secret::hash(&secret_of(paths)?),
-        run: Run { uid, gid, command: envoy::command(), env: BTreeMap::new(), tty: false, session: false, userns: false },
+        run: Run {
+            uid,
+            gid,
+            command: envoy::command(),
+            env: BTreeMap::new(),
+            tty: false,
+            session: false,
+            userns: false,
+        },
     };
     let refused = |reason: String| GatewayError::Fence(reason);
     let bytes = serde_json::to_vec(&config).map_err(|error| refused(error.to_string()))?;

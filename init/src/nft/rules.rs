@@ -35,8 +35,8 @@ const TIMED: &str = "timed";
 pub const LOG_GROUP: u16 = 5300;
 /// The prefix of what passes while the fence is open.
 pub const LOG_OPEN: &str = "open";
-/// How much of a packet is reported: both headers.
-const LOG_SNAPLEN: u32 = 128;
+/// How much of a packet is reported: both headers, and the whole of a DNS question.
+pub const LOG_SNAPLEN: u32 = 320;
 /// Reports a second and at once, for each class.
 const LOG_LIMIT: Step = Step::Limit { rate: 20, burst: 50 };
 /// The counter of the guards.

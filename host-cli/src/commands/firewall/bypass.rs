@@ -2,23 +2,27 @@
 //! is init's: it ends by itself, whatever becomes of this process.
 
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clawker_protocol::control::Op;
 use clawker_protocol::duration;
 
-use super::toggle;
+use super::super::block_on;
+use super::{learn, toggle};
 use crate::cli::BypassArgs;
 use crate::config;
 use crate::context::Context;
 use crate::exit::{Failure, OK, Outcome};
 use crate::launch::Interrupt;
+use crate::learn::Learned;
 use crate::store::AgentRecord;
 use crate::window::{End, Opened, Window};
 use crate::{control, output, resolve};
 
 /// The shortest window.
 const LEAST: Duration = Duration::from_secs(1);
+/// How much earlier than the window's begin, as it is seen from here, the log may have it.
+const SLACK: Duration = Duration::from_secs(2);
 
 /// Opens the window, or ends it.
 ///
@@ -40,6 +44,7 @@ pub fn run(ctx: &Context, args: &BypassArgs) -> Outcome {
         return Ok(OK);
     }
     let interrupt = Interrupt::watch()?;
+    let begin = Instant::now();
     let mut window = Window::open(&ctx.paths, &record, seconds)?;
     let agent = record.agent.as_str();
     let counts_down = std::io::stderr().is_terminal() && !ctx.output.quiet;
@@ -63,7 +68,10 @@ pub fn run(ctx: &Context, args: &BypassArgs) -> Outcome {
         control::change(&ctx.paths, &record, Op::BypassStop)?;
     }
     ctx.output.note(&ending(agent, end));
-    summary(ctx, &record, end, window.opened().as_deref())?;
+    // What the log holds of it is good to know; that it can't be read changes nothing of what was done.
+    let time = begin.elapsed() + SLACK;
+    let learned = block_on(learn::since(ctx, &record, time)).ok();
+    summary(ctx, &record, end, window.opened().as_deref(), learned.as_ref())?;
     Ok(OK)
 }
 
@@ -97,10 +105,18 @@ fn ending(agent: &str, end: End) -> String {
     }
 }
 
-fn summary(ctx: &Context, record: &AgentRecord, end: End, opened: Option<&[Opened]>) -> Result<(), Failure> {
+fn summary(
+    ctx: &Context,
+    record: &AgentRecord,
+    end: End,
+    opened: Option<&[Opened]>,
+    learned: Option<&Learned>,
+) -> Result<(), Failure> {
+    let agent = record.agent.as_str();
     if ctx.output.json {
         return ctx.output.value(&serde_json::json!({
             "agent": record.agent, "project": record.project, "end": end.as_str(), "opened": opened,
+            "sufficient": learned.map(|learned| learn::proposals(learned, None)),
         }));
     }
     let Some(opened) = opened else {
@@ -120,7 +136,17 @@ fn summary(ctx: &Context, record: &AgentRecord, end: End, opened: Option<&[Opene
             processes.join(", "),
         ]);
     }
-    output::write_stdout(output::table(&rows).as_bytes())
+    output::write_stdout(output::table(&rows).as_bytes())?;
+    for (number, proposal) in learned.iter().flat_map(|learned| &learned.proposals).enumerate() {
+        if number == 0 {
+            ctx.output.line("These rules would have sufficed:")?;
+        }
+        ctx.output.line(&format!("  {}", proposal.command(None)))?;
+    }
+    if learned.is_some_and(|learned| !learned.proposals.is_empty()) {
+        ctx.output.note(&format!("Add them all: clawker firewall learn --agent {agent}"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

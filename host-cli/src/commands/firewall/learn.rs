@@ -1,6 +1,8 @@
 //! `clawker firewall learn`: what was refused, or passed only because the firewall was off, as rules: shown with their
 //! commands, and added on a yes.
 
+use std::time::Duration;
+
 use clawker_protocol::names::Name;
 use serde_json::json;
 
@@ -14,7 +16,8 @@ use crate::learn::{self, Ground, Learned, Proposal};
 use crate::output::escape;
 use crate::project::Project;
 use crate::scope::Scope;
-use crate::{resolve, stack, step, store};
+use crate::store::{self, AgentRecord};
+use crate::{resolve, stack, step};
 
 /// Shows what was learnt, and adds it when that is wanted.
 ///
@@ -35,11 +38,7 @@ pub async fn run(ctx: &Context, args: &LearnArgs) -> Outcome {
     };
     let agent = args.agent.as_ref().and_then(|_| records.first()).map(|record| record.agent.clone());
     let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
-    let scope = Scope::load(&ctx.paths, &loaded.settings, records)?;
-    let entries = log::Heard::default().gather(&ctx.paths, &engine, &scope, args.since).await?;
-    let policy = Project::load(&ctx.paths, &loaded.dir)?.policy(&loaded.settings, agent.as_ref())?;
-    let own = stack::find(&engine.api, &ctx.paths).await?.map(|info| info.subnet);
-    let learned = learn::learn(&entries, &policy, own);
+    let learned = from_log(ctx, &engine, &loaded, records, agent.as_ref(), args.since).await?;
     let outcome = offer(ctx, args, &loaded, agent.as_ref(), &learned).await;
     if ctx.output.json {
         let added = matches!(outcome, Ok(true));
@@ -48,7 +47,34 @@ pub async fn run(ctx: &Context, args: &LearnArgs) -> Outcome {
     outcome.map(|_| OK)
 }
 
-fn value(learned: &Learned, agent: Option<&Name>, added: bool) -> serde_json::Value {
+/// What one agent's log says since so long ago.
+///
+/// # Errors
+/// When it can't be read.
+pub(super) async fn since(ctx: &Context, record: &AgentRecord, time: Duration) -> Result<Learned, Failure> {
+    let loaded = config::load(&record.project_dir, &ctx.paths)?;
+    let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
+    let (agent, records) = (&record.agent, vec![record.clone()]);
+    from_log(ctx, &engine, &loaded, records, Some(agent), Some(time)).await
+}
+
+async fn from_log(
+    ctx: &Context,
+    engine: &Engine,
+    loaded: &Loaded,
+    records: Vec<AgentRecord>,
+    agent: Option<&Name>,
+    since: Option<Duration>,
+) -> Result<Learned, Failure> {
+    let scope = Scope::load(&ctx.paths, &loaded.settings, records)?;
+    let entries = log::Heard::default().gather(&ctx.paths, engine, &scope, since).await?;
+    let policy = Project::load(&ctx.paths, &loaded.dir)?.policy(&loaded.settings, agent)?;
+    let own = stack::find(&engine.api, &ctx.paths).await?.map(|info| info.subnet);
+    Ok(learn::learn(&entries, &policy, own))
+}
+
+/// The proposals as JSON.
+pub(super) fn proposals(learned: &Learned, agent: Option<&Name>) -> serde_json::Value {
     let agent = agent.map(Name::as_str);
     let proposals = learned.proposals.iter().map(|one| {
         json!({
@@ -56,7 +82,11 @@ fn value(learned: &Learned, agent: Option<&Name>, added: bool) -> serde_json::Va
             "command": one.command(agent),
         })
     });
-    json!({ "proposals": proposals.collect::<Vec<_>>(), "left_out": learned.left_out, "added": added })
+    proposals.collect()
+}
+
+fn value(learned: &Learned, agent: Option<&Name>, added: bool) -> serde_json::Value {
+    json!({ "proposals": proposals(learned, agent), "left_out": learned.left_out, "added": added })
 }
 
 /// Shows and asks; whether the rules were added.
