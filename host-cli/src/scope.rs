@@ -89,7 +89,8 @@ impl Who {
             return None;
         }
         entry.agent = format!("{}/{}", self.record.project, self.record.agent);
-        entry.name = entry.target.parse().ok().and_then(|address| self.names.get(&address)).cloned();
+        let listed = entry.target.parse().ok().and_then(|address| self.names.get(&address)).cloned();
+        entry.name = listed.or(entry.name);
         entry.rule = self.policy.as_ref().and_then(|policy| rule(policy, &entry));
         Some(entry)
     }
