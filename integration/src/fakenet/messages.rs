@@ -1,5 +1,5 @@
-//! As much of the Messages API as a coding agent needs for a turn, with no model behind it: a user's line
-//! `RUN: command` becomes a tool call of that command, its result is said back, anything else gets a greeting.
+//! As much of the Messages API as a coding agent needs for a turn, with no model behind it: a user's lines
+//! `RUN: command` become tool calls, one after the other; the last result is said back, anything else gets a greeting.
 
 use serde_json::{Value, json};
 
@@ -31,14 +31,16 @@ impl Call {
     /// Reads a request's body.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let body: Value = serde_json::from_slice(body).ok()?;
-        let last = body.get("messages")?.as_array()?.iter().rfind(|message| message["role"] == "user")?;
+        let messages = body.get("messages")?.as_array()?;
+        let of_user: Vec<&Value> =
+            messages.iter().filter(|message| message["role"] == "user").map(|one| &one["content"]).collect();
         // Side requests (a title, a summary) carry the same words and no tools.
         let has_tool =
             body["tools"].as_array().is_some_and(|all| all.iter().any(|tool| tool["name"] == TOOL));
         Some(Self {
             stream: body["stream"] == true,
             model: body["model"].as_str().unwrap_or("fake").to_owned(),
-            turn: turn(&last["content"], has_tool),
+            turn: turn(&of_user, has_tool)?,
         })
     }
 
@@ -102,18 +104,24 @@ impl Call {
     }
 }
 
-fn turn(content: &Value, has_tool: bool) -> Turn {
-    if let Some(result) = blocks(content).find(|block| block["type"] == "tool_result") {
-        let said = texts(&result["content"]).collect::<Vec<_>>().join("\n");
-        return Turn::Say(format!("The command said: {said}"));
+/// As many results as there are, so many commands have run.
+fn turn(of_user: &[&Value], has_tool: bool) -> Option<Turn> {
+    let last = of_user.last()?;
+    let lines = of_user.iter().flat_map(|content| texts(content)).flat_map(str::lines);
+    let commands = lines.filter_map(|line| line.trim_start().strip_prefix(MARK));
+    let results =
+        of_user.iter().flat_map(|content| blocks(content)).filter(|block| block["type"] == "tool_result");
+    if let Some(next) = commands.map(str::trim).nth(results.count()).filter(|_| has_tool) {
+        return Some(Turn::Run(next.to_owned()));
     }
-    let command = texts(content).find_map(|text| {
-        text.lines().find_map(|line| line.trim_start().strip_prefix(MARK).map(|c| c.trim().to_owned()))
-    });
-    match command {
-        Some(command) if has_tool => Turn::Run(command),
-        _ => Turn::Say(GREETING.to_owned()),
-    }
+    let result = blocks(last).find(|block| block["type"] == "tool_result");
+    Some(Turn::Say(match result {
+        Some(block) => {
+            let said = texts(&block["content"]).collect::<Vec<_>>().join("\n");
+            format!("The command said: {said}")
+        }
+        None => GREETING.to_owned(),
+    }))
 }
 
 /// A content's blocks; a plain text has none.
@@ -183,6 +191,20 @@ mod tests {
         let content = json!([{"type": "tool_result", "tool_use_id": "t", "content": "RUN: again"}]);
         let call = call(content, json!([{"name": "Bash"}]));
         assert_eq!(call.turn, Turn::Say("The command said: RUN: again".to_owned()));
+    }
+
+    #[test]
+    fn several_commands_run_one_after_the_other() {
+        let result = json!({"type": "tool_result", "tool_use_id": "t", "content": "done"});
+        let turn_after = |results: usize| {
+            let mut messages = vec![json!({"role": "user", "content": "RUN: one\nRUN: two"})];
+            messages.extend((0..results).map(|_| json!({"role": "user", "content": [result]})));
+            let body = json!({"model": "m", "tools": [{"name": "Bash"}], "messages": messages});
+            Call::parse(body.to_string().as_bytes()).unwrap().turn
+        };
+        assert_eq!(turn_after(0), Turn::Run("one".to_owned()));
+        assert_eq!(turn_after(1), Turn::Run("two".to_owned()));
+        assert_eq!(turn_after(2), Turn::Say("The command said: done".to_owned()));
     }
 
     #[test]
