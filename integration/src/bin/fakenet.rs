@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match arguments.split_first() {
         Some((verb, rest)) if verb == "serve" && rest.len() <= 1 => {
             let folder = rest.first().map(Path::new);
-            match runtime.block_on(fakenet::serve(folder)) {
+            match runtime.block_on(fakenet::serve(folder, &[fakenet::address::HOSTS])) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error),
             }

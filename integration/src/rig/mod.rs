@@ -4,7 +4,6 @@
 pub mod docker;
 pub mod image;
 pub mod lock;
-pub mod records;
 pub mod rules;
 pub mod sandbox;
 pub mod servers;
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::fakenet::address;
 use crate::fakenet::files;
 use crate::fakenet::record::{Kind, Record};
+use crate::fakenet::records;
 use crate::fakenet::zone::Zone;
 use docker::{CommandError, docker, remove_labelled};
 use lock::Lock;

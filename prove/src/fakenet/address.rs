@@ -41,6 +41,12 @@ const RT_SCOPE_HOST: u8 = 254;
 const RTN_LOCAL: u8 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RT_TABLE_MAIN: u8 = 254;
+const RTPROT_BOOT: u8 = 3;
+const RT_SCOPE_UNIVERSE: u8 = 0;
+const RTN_UNICAST: u8 = 1;
+const AF_INET: u8 = 2;
 /// The loopback interface's index in every network namespace.
 const LOOPBACK: u32 = 1;
 
@@ -49,9 +55,21 @@ const LOOPBACK: u32 = 1;
 /// # Errors
 /// The kernel's, without NET_ADMIN for one.
 pub fn take(net: (Ipv4Addr, u8)) -> io::Result<()> {
+    change(&local_route(net))
+}
+
+/// Leads everything that has no nearer route to a gateway.
+///
+/// # Errors
+/// As [`take`].
+pub fn lead(gateway: Ipv4Addr) -> io::Result<()> {
+    change(&default_route(gateway))
+}
+
+fn change(message: &[u8]) -> io::Result<()> {
     let fd =
         socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
-    sendto(fd.as_raw_fd(), &local_route(net), &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+    sendto(fd.as_raw_fd(), message, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
     let mut answer = [0u8; 256];
     let length = recv(fd.as_raw_fd(), &mut answer, MsgFlags::empty())?;
     match errno_of(&answer[..length]) {
@@ -62,14 +80,24 @@ pub fn take(net: (Ipv4Addr, u8)) -> io::Result<()> {
 }
 
 fn local_route((net, length): (Ipv4Addr, u8)) -> Vec<u8> {
+    let place = [length, 0, 0, RT_TABLE_LOCAL, RTPROT_STATIC, RT_SCOPE_HOST, RTN_LOCAL];
+    route(place, [(RTA_DST, net.octets()), (RTA_OIF, LOOPBACK.to_ne_bytes())])
+}
+
+fn default_route(gateway: Ipv4Addr) -> Vec<u8> {
+    let place = [0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST];
+    route(place, [(RTA_GATEWAY, gateway.octets())])
+}
+
+fn route<const N: usize>(place: [u8; 7], attributes: [(u16, [u8; 4]); N]) -> Vec<u8> {
     let mut message = vec![0u8; 4];
     message.extend(RTM_NEWROUTE.to_ne_bytes());
     message.extend((NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE | NLM_F_CREATE).to_ne_bytes());
     message.extend([0u8; 8]);
-    let family = 2; // AF_INET
-    message.extend([family, length, 0, 0, RT_TABLE_LOCAL, RTPROT_STATIC, RT_SCOPE_HOST, RTN_LOCAL]);
+    message.push(AF_INET);
+    message.extend(place);
     message.extend([0u8; 4]);
-    for (kind, value) in [(RTA_DST, net.octets()), (RTA_OIF, LOOPBACK.to_ne_bytes())] {
+    for (kind, value) in attributes {
         message.extend(8u16.to_ne_bytes());
         message.extend(kind.to_ne_bytes());
         message.extend(value);

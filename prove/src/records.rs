@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::fakenet::record::{Kind, Record};
+use crate::record::{Kind, Record};
 
 /// All records of a file, in order; a line that is only half written yet is left out.
 pub fn read(path: &Path) -> Vec<Record> {

@@ -19,7 +19,7 @@ use super::tap::{Place, Tap};
 /// The port where redirected connections come in.
 pub const CATCH_ALL: u16 = 60_000;
 /// The ports that are open when nothing redirects.
-pub const PORTS: [u16; 7] = [22, 80, 443, 853, 8080, 8443, 9000];
+pub const PORTS: [u16; 8] = [22, 80, 443, 853, 8080, 8443, 8853, 9000];
 
 const SSH: u16 = 22;
 const BANNER: &[u8] = b"SSH-2.0-fakenet\r\n";

@@ -252,7 +252,7 @@ fn ping(target: &str, text: &str) -> Result<String, ProbeError> {
 }
 
 /// ICMP type 8 with the checksum of RFC 1071.
-fn echo_request(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn echo_request(payload: &[u8]) -> Vec<u8> {
     let mut message = vec![8, 0, 0, 0, 0x43, 0x4c, 0, 1];
     message.extend(payload);
     let words = message.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)));

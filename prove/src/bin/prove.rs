@@ -1,0 +1,59 @@
+//! `prove sink FOLDER` is the internet that attacks are aimed at, `prove run BATCH` the attacker, `prove route GATEWAY`
+//! leads the network namespace that it runs in there.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clawker_prove::attacks::{self, NETS, flood, later, try_apart};
+use clawker_prove::fakenet::{self, address};
+use clawker_prove::task::Batch;
+
+const USAGE: &str = "Usage: prove sink FOLDER | run BATCH | route GATEWAY | flood FILE ADDRESS";
+/// When a child that was left behind sends.
+const LATER: Duration = Duration::from_millis(700);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match obey(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            eprintln!("{error}{cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
+    match arguments {
+        ["sink", folder] => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(fakenet::serve(Some(Path::new(folder)), &NETS))?)
+        }
+        ["run", batch] => {
+            let batch: Batch = serde_json::from_str(batch)?;
+            attacks::run(&batch, |outcome| {
+                let line = serde_json::to_string(&outcome).unwrap_or_default();
+                // Without a reader there is nobody to tell.
+                let _ = writeln!(std::io::stdout(), "{line}");
+            });
+            // Attacks that came to no end go with the process.
+            std::process::exit(0)
+        }
+        ["route", gateway] => Ok(address::lead(gateway.parse()?)?),
+        ["flood", file, sink] => flood::run(Path::new(file), sink.parse()?),
+        ["later", canary] => {
+            std::thread::sleep(LATER);
+            Ok(later(canary)?)
+        }
+        ["apart", what] => Ok(try_apart(what)?),
+        ["wait"] => loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        },
+        _ => Err(USAGE.into()),
+    }
+}

@@ -1,0 +1,189 @@
+//! Every attack as data: what it is, what it tries, what counts as success. The code has the same id elsewhere.
+
+mod control;
+mod dns;
+mod ip_kernel;
+mod local;
+mod markdown;
+mod time;
+mod tls_http;
+
+use serde::Serialize;
+
+pub use markdown::markdown;
+
+/// An attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Attack {
+    /// Its name, for ever.
+    pub id: &'static str,
+    /// What it is aimed at.
+    pub family: Family,
+    /// One line.
+    pub title: &'static str,
+    /// Who tries it.
+    pub who: Who,
+    /// What shows that it works where nothing is in its way.
+    pub control: Control,
+    /// What counts as success.
+    pub arrival: Arrival,
+}
+
+/// What an attack is aimed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// Names.
+    Dns,
+    /// What Envoy judges.
+    TlsHttp,
+    /// Packets and sockets.
+    IpKernel,
+    /// The container itself.
+    Local,
+    /// Moments of change.
+    Time,
+    /// Init's socket and the gateway's.
+    Control,
+}
+
+impl Family {
+    /// All, in the order of the table.
+    pub const ALL: [Self; 6] =
+        [Self::Dns, Self::TlsHttp, Self::IpKernel, Self::Local, Self::Time, Self::Control];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::TlsHttp => "tls-http",
+            Self::IpKernel => "ip-kernel",
+            Self::Local => "local",
+            Self::Time => "time",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// Who tries it in the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    /// The agent: its uid, through init's drop.
+    Agent,
+    /// Another uid without any privilege, past init.
+    Other,
+    /// root with the container's capabilities, past init: `docker exec -u 0`.
+    Root,
+    /// root with every capability: `docker exec --privileged`.
+    Privileged,
+}
+
+impl Who {
+    /// In words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Agent => "the agent",
+            Self::Other => "another uid",
+            Self::Root => "root in the container",
+            Self::Privileged => "root with every capability",
+        }
+    }
+}
+
+/// Where an attack is shown to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// By the same user in the same container, with the firewall off.
+    Open,
+    /// By root in a plain container beside it, of the same image, with every capability and no init of ours.
+    Beside,
+    /// By the host, which has the secret.
+    Host,
+}
+
+impl Control {
+    /// In words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Open => "the same with the firewall off",
+            Self::Beside => "the same in a plain container beside it",
+            Self::Host => "the same by the host",
+        }
+    }
+}
+
+/// What counts as success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrival {
+    /// The canary is in any record of the sink.
+    Anywhere,
+    /// The canary is in a record of another host than the allowed ones: who is allowed may be told anything.
+    Elsewhere,
+    /// What was tried was done: read, changed, taken.
+    Effect,
+}
+
+impl Arrival {
+    /// In words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Anywhere => "the canary arrives",
+            Self::Elsewhere => "the canary arrives at another host than the allowed one",
+            Self::Effect => "it is done",
+        }
+    }
+}
+
+/// The names that the twin's policy lists besides the user's own rules.
+pub mod names {
+    /// TLS, passed on unopened.
+    pub const GOOD: &str = "good.example";
+    /// TLS, opened: everything below [`OPEN_PATH`].
+    pub const PATHS: &str = "allowed.example";
+    /// What is open of [`PATHS`].
+    pub const OPEN_PATH: &str = "/open/";
+    /// Plain HTTP.
+    pub const PLAIN: &str = "other.example";
+    /// Listed nowhere.
+    pub const EVIL: &str = "evil.example";
+}
+
+/// All attacks, by family.
+pub fn all() -> impl Iterator<Item = &'static Attack> {
+    [dns::ALL, tls_http::ALL, ip_kernel::ALL, local::ALL, time::ALL, control::ALL].into_iter().flatten()
+}
+
+/// Rows of a family that agree in everything but id and title.
+const fn attack(
+    family: Family,
+    (who, control, arrival): (Who, Control, Arrival),
+    id: &'static str,
+    title: &'static str,
+) -> Attack {
+    Attack { id, family, title, who, control, arrival }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_and_titles_are_told_apart() {
+        let ids: BTreeSet<_> = all().map(|attack| attack.id).collect();
+        let titles: BTreeSet<_> = all().map(|attack| attack.title).collect();
+        assert_eq!((ids.len(), titles.len()), (all().count(), all().count()));
+        assert!(ids.len() >= 80, "{}", ids.len());
+    }
+
+    #[test]
+    fn an_effect_is_never_shown_by_a_firewall_that_is_off() {
+        for attack in all().filter(|attack| attack.arrival == Arrival::Effect) {
+            assert_ne!(attack.control, Control::Open, "{}", attack.id);
+        }
+    }
+}
