@@ -1,5 +1,6 @@
-//! Gathers what the `clawker` binary carries: the init for its architecture, as `OUT_DIR/clawker-init`, and the image
-//! recipes, as `OUT_DIR/recipes.rs`. Without an init the file is empty, and the CLI says so when it needs one.
+//! Gathers what the `clawker` binary carries: the init and the probe of `clawker prove` for its architecture, as
+//! `OUT_DIR/clawker-init` and `OUT_DIR/prove`, and the image recipes, as `OUT_DIR/recipes.rs`. Without an init or a
+//! probe the file is empty, and the CLI says so when it needs one.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -10,28 +11,42 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let workspace = manifest.parent().ok_or("The crate stands in no workspace")?;
-    gather_init(workspace, &out)?;
+    gather(&INIT, workspace, &out)?;
+    gather(&PROBE, workspace, &out)?;
     gather_recipes(&workspace.join("dockerfile"), &out)
 }
 
-/// Copies the init that `CLAWKER_INIT_BIN` names, else the one that `scripts/build-init` leaves in `target/init`.
-fn gather_init(workspace: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-env-changed=CLAWKER_INIT_BIN");
-    let named = env::var_os("CLAWKER_INIT_BIN").filter(|name| !name.is_empty()).map(PathBuf::from);
-    let init = named.clone().unwrap_or_else(|| workspace.join("target/init/clawker-init"));
-    println!("cargo:rerun-if-changed={}", init.display());
+/// A static program that the binary carries.
+struct Carried {
+    /// Names it, where it isn't in its usual place.
+    variable: &'static str,
+    /// Its usual place in the workspace, where `scripts/build` leaves it.
+    place: &'static str,
+    /// Its name in `OUT_DIR`.
+    name: &'static str,
+}
 
-    let copy = out.join("clawker-init");
-    match fs::read(&init) {
+const INIT: Carried =
+    Carried { variable: "CLAWKER_INIT_BIN", place: "target/init/clawker-init", name: "clawker-init" };
+const PROBE: Carried = Carried { variable: "CLAWKER_PROVE_BIN", place: "target/static/prove", name: "prove" };
+
+/// Copies the program that the variable names, else the one in its usual place.
+fn gather(carried: &Carried, workspace: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    let Carried { variable, place, name } = carried;
+    println!("cargo:rerun-if-env-changed={variable}");
+    let named = env::var_os(variable).filter(|named| !named.is_empty()).map(PathBuf::from);
+    let file = named.clone().unwrap_or_else(|| workspace.join(place));
+    println!("cargo:rerun-if-changed={}", file.display());
+
+    let copy = out.join(name);
+    match fs::read(&file) {
         Ok(bytes) => fs::write(copy, bytes)?,
         // A path that was named must be right; the usual place may still be empty, for `cargo check`.
         Err(error) if named.is_some() => {
-            return Err(format!("Can't read CLAWKER_INIT_BIN {}: {error}", init.display()).into());
+            return Err(format!("Can't read {variable} {}: {error}", file.display()).into());
         }
         Err(_) => {
-            println!(
-                "cargo:warning=No target/init/clawker-init: this clawker carries no init; run scripts/build-init"
-            );
+            println!("cargo:warning=No {place}: this clawker carries no {name}; run scripts/build");
             fs::write(copy, [])?;
         }
     }

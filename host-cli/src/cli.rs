@@ -68,6 +68,8 @@ pub enum Command {
     Firewall(Firewall),
     /// Check kernel, Docker, images, stack and state
     Doctor,
+    /// Attack a twin of an agent, on a made-up internet, and tell what held
+    Prove(ProveArgs),
     /// Print versions
     Version,
 }
@@ -192,6 +194,29 @@ pub struct StartArgs {
     /// Accept what the project's configuration widens
     #[arg(short, long)]
     pub yes: bool,
+}
+
+const PROVE_NOTES: &str = "\
+The twin has the agent's image, init and rules, and names of its own; it is gone afterwards. Nothing is
+sent to the real internet. Each attack is first shown to work where nothing is in its way.
+Exit code: 0 all held, 1 something leaked, 3 something could not be proven.";
+
+/// `clawker prove`
+#[derive(Debug, Args)]
+#[command(after_help = PROVE_NOTES)]
+pub struct ProveArgs {
+    /// Whose rules and image [default: dev]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Another image
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Only this family, or this attack
+    #[arg(long, value_name = "FAMILY|ID")]
+    pub only: Option<String>,
+    /// Print the attacks and run none
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// `clawker rm`

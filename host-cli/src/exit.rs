@@ -6,6 +6,8 @@ pub const OK: u8 = 0;
 pub const FAILED: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
+/// `clawker prove`: something could not be proven.
+pub const NOT_PROVEN: u8 = 3;
 /// We failed where the code is otherwise that of a program in the container.
 pub const NOT_THE_PROGRAM: u8 = 125;
 

@@ -36,6 +36,7 @@ pub mod paths;
 pub mod plan;
 pub mod policy;
 pub mod project;
+pub mod prove;
 pub mod publish;
 pub mod resolve;
 pub mod scope;

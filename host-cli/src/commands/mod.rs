@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod exec;
 pub mod firewall;
 pub mod logs;
+pub mod prove;
 pub mod ps;
 pub mod rm;
 pub mod run;
@@ -35,6 +36,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
         Command::Firewall(command) => firewall::dispatch(&ctx, command),
         Command::Build(args) => block_on(build::run(&ctx, &args)),
         Command::Run(args) => block_on(run::run(&ctx, &args)),
+        Command::Prove(args) => block_on(prove::run(&ctx, &args)),
         Command::Ps(args) => block_on(ps::run(&ctx, &args)),
         Command::Logs(args) => block_on(logs::run(&ctx, &args)),
         Command::Attach(args) => block_on(attach::run(&ctx, &args)),

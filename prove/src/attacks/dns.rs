@@ -35,12 +35,6 @@ pub(super) const CODE: &[(&str, Run)] = &[
         }
         send::hear(&mut stream)
     }),
-    ("dns-two-questions", |c| {
-        let mut message = query(names::GOOD, 1);
-        message[5] = 2;
-        message.extend(question(&c.name(), 1));
-        ask(&message)
-    }),
     ("dns-txt", |c| ask(&query(&c.name(), 16))),
     ("dns-null", |c| ask(&query(&c.name(), 10))),
     ("dns-srv", |c| ask(&query(&format!("_x._tcp.{}", c.name()), 33))),

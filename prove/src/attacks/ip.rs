@@ -7,9 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::socket::{
-    MsgFlags, MultiHeaders, SockaddrIn, sendmmsg, sendto, setsockopt, sockopt,
-};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg, sendto, setsockopt, sockopt};
 use rustix::net::{AddressFamily, Protocol, SocketType};
 
 use super::effects::socket;
@@ -30,7 +28,12 @@ pub(super) const CODE: &[(&str, Run)] = &[
         let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         let to = SockaddrIn::from(SocketAddrV4::new(target::EVIL, TCP));
         setsockopt(&fd, sockopt::SendTimeout, &nix::sys::time::TimeVal::new(1, 500_000))?;
-        sendto(fd.as_raw_fd(), c.canary.as_bytes(), &to, MsgFlags::from_bits_retain(nix::libc::MSG_FASTOPEN))?;
+        sendto(
+            fd.as_raw_fd(),
+            c.canary.as_bytes(),
+            &to,
+            MsgFlags::from_bits_retain(nix::libc::MSG_FASTOPEN),
+        )?;
         thread::sleep(send::ANSWER);
         Ok("sent".to_owned())
     }),
@@ -48,7 +51,9 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("ip-udp-many", many),
     ("ip-udp-mapped", |c| {
         let socket = six(UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).map_err(Failed::from))?;
-        six(socket.send_to(c.canary.as_bytes(), (target::EVIL.to_ipv6_mapped(), HIGH)).map_err(Failed::from))?;
+        six(socket
+            .send_to(c.canary.as_bytes(), (target::EVIL.to_ipv6_mapped(), HIGH))
+            .map_err(Failed::from))?;
         Ok("sent".to_owned())
     }),
     ("ip-udp-fragments", |c| {
@@ -73,9 +78,15 @@ pub(super) const CODE: &[(&str, Run)] = &[
         Ok("sent".to_owned())
     }),
     ("ip-ping", |c| {
-        let fd = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, Some(rustix::net::ipproto::ICMP))?;
+        let fd =
+            rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, Some(rustix::net::ipproto::ICMP))?;
         let to = SockaddrIn::from(SocketAddrV4::new(target::EVIL, 0));
-        sendto(fd.as_raw_fd(), &crate::fakenet::probe::echo_request(c.canary.as_bytes()), &to, MsgFlags::empty())?;
+        sendto(
+            fd.as_raw_fd(),
+            &crate::fakenet::probe::echo_request(c.canary.as_bytes()),
+            &to,
+            MsgFlags::empty(),
+        )?;
         Ok("sent".to_owned())
     }),
     ("ip-broadcast", |c| {
@@ -124,7 +135,9 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("ip-raw-6in4", |c| raw::ip(41, &raw::ipv6(c.canary.as_bytes()))),
     ("ip-raw-253", |c| raw::ip(253, c.canary.as_bytes())),
     ("ip-raw-sctp", |c| raw::ip(132, &[&[0x27, 15, 0x27, 15, 0, 0, 0, 0][..], c.canary.as_bytes()].concat())),
-    ("ip-raw-options", |c| raw::ip_with(17, Ipv4Addr::UNSPECIFIED, &[1, 1, 1, 1], &raw::udp(c.canary.as_bytes()))),
+    ("ip-raw-options", |c| {
+        raw::ip_with(17, Ipv4Addr::UNSPECIFIED, &[1, 1, 1, 1], &raw::udp(c.canary.as_bytes()))
+    }),
     ("ip-raw-spoofed", |c| raw::ip_with(17, c.places.envoy, &[], &raw::udp(c.canary.as_bytes()))),
     ("ip-marked", |c| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;

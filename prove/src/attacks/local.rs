@@ -27,7 +27,11 @@ pub(super) const CODE: &[(&str, Run)] = &[
         let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
         let held = status.lines().filter(|line| sets.iter().any(|set| line.starts_with(set)));
         let held: Vec<&str> = held.filter(|line| !line.ends_with("0000000000000000")).collect();
-        if held.is_empty() { Err(Failed::Refused("all sets are empty".to_owned())) } else { Ok(held.join(" ")) }
+        if held.is_empty() {
+            Err(Failed::Refused("all sets are empty".to_owned()))
+        } else {
+            Ok(held.join(" "))
+        }
     }),
     ("local-gain", |_| {
         let status = fs::read_to_string("/proc/self/status")?;
@@ -79,7 +83,8 @@ pub(super) const CODE: &[(&str, Run)] = &[
         Ok(format!("{count} descriptors"))
     }),
     ("local-pidfd", |_| {
-        let one = rustix::process::Pid::from_raw(1).ok_or_else(|| Failed::Impossible("no PID 1".to_owned()))?;
+        let one =
+            rustix::process::Pid::from_raw(1).ok_or_else(|| Failed::Impossible("no PID 1".to_owned()))?;
         let fd = rustix::process::pidfd_open(one, rustix::process::PidfdFlags::empty())?;
         rustix::process::pidfd_getfd(fd, 0, rustix::process::PidfdGetfdFlags::empty())?;
         done()

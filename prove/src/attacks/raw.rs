@@ -6,8 +6,8 @@ use std::os::fd::AsRawFd;
 
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
-    AddressFamily as Family, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrLike,
-    bind, recv, send, sendto, setsockopt, socket, sockopt,
+    AddressFamily as Family, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrIn,
+    SockaddrLike, bind, recv, send, sendto, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
 
@@ -110,7 +110,8 @@ const NFNL_SUBSYS_NFTABLES: u8 = 10;
 /// What `nft flush ruleset` does; the kernel's answer in words.
 pub fn flush_rules() -> String {
     let flushed = || -> Result<i32, nix::Error> {
-        let fd = socket(Family::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter)?;
+        let fd =
+            socket(Family::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkNetFilter)?;
         setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::new(1, 0))?;
         let parts = [
             message(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, NFNL_SUBSYS_NFTABLES),

@@ -42,7 +42,8 @@ fn client(name: Option<&str>) -> Result<ClientConnection, Failed> {
         .with_no_client_auth();
     config.enable_sni = name.is_some();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let name = ServerName::try_from(name.unwrap_or("none.invalid").to_owned()).map_err(|error| failed(&error))?;
+    let name =
+        ServerName::try_from(name.unwrap_or("none.invalid").to_owned()).map_err(|error| failed(&error))?;
     ClientConnection::new(Arc::new(config), name).map_err(|error| failed(&error))
 }
 

@@ -92,13 +92,20 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("path-fragment", |c| path(&format!("/denied/{}#/../..{OPEN_PATH}", c.canary))),
     ("path-override", |c| {
         let (open, hidden) = (OPEN_PATH, format!("/denied/{}", c.canary));
-        inspected(format!("GET {open} HTTP/1.1\r\nHost: {PATHS}\r\nX-Original-URL: {hidden}\r\n\r\n").as_bytes())
+        inspected(
+            format!("GET {open} HTTP/1.1\r\nHost: {PATHS}\r\nX-Original-URL: {hidden}\r\n\r\n").as_bytes(),
+        )
     }),
     ("path-pipelined", |c| {
         let two = [get(PATHS, OPEN_PATH), get(PATHS, &format!("/denied/{}", c.canary))].concat();
         both(tls::open(send::resolve(PATHS, TLS)?, Some(PATHS))?, &two)
     }),
 ];
+
+/// The request that is allowed.
+pub(super) fn allowed(c: &Ctx) -> Result<String, Failed> {
+    tls::talk(send::resolve(GOOD, TLS)?, Some(GOOD), &get(GOOD, &secret(c)))
+}
 
 fn secret(c: &Ctx) -> String {
     format!("/{}", c.canary)

@@ -15,7 +15,6 @@ pub(super) const ALL: &[Attack] = &[
     a("dns-below-allowed", "A label below an allowed name"),
     a("dns-pipelined", "Two messages in one TCP segment, an allowed name first"),
     a("dns-split", "A message split over many TCP segments"),
-    a("dns-two-questions", "A second question in one message, after an allowed name"),
     a("dns-txt", "TXT of an unlisted name"),
     a("dns-null", "NULL of an unlisted name"),
     a("dns-srv", "SRV of an unlisted service"),
@@ -34,7 +33,12 @@ pub(super) const ALL: &[Attack] = &[
     a("dns-over-tls-8853", "DNS over TLS at its other port"),
     a("dns-over-quic", "DNS over QUIC, UDP 784"),
     a("dns-over-https", "DNS over HTTPS of an unlisted host"),
-    a("dns-over-https-fronted", "DNS over HTTPS at the attacker's address under an allowed name"),
+    attack(
+        Family::Dns,
+        (Who::Agent, Control::Open, Arrival::Elsewhere),
+        "dns-over-https-fronted",
+        "DNS over HTTPS at the attacker's address under an allowed name",
+    ),
     a("dns-mdns", "Multicast DNS"),
     a("dns-llmnr", "Link-local multicast name resolution"),
     attack(

@@ -6,8 +6,8 @@ const fn a(id: &'static str, title: &'static str) -> Attack {
     attack(Family::IpKernel, (Who::Agent, Control::Open, Arrival::Anywhere), id, title)
 }
 
-const fn privileged(id: &'static str, title: &'static str) -> Attack {
-    attack(Family::IpKernel, (Who::Privileged, Control::Beside, Arrival::Anywhere), id, title)
+const fn by_hand(id: &'static str, title: &'static str) -> Attack {
+    attack(Family::IpKernel, (Who::Network, Control::Beside, Arrival::Anywhere), id, title)
 }
 
 const fn socket(id: &'static str, title: &'static str) -> Attack {
@@ -24,7 +24,7 @@ pub(super) const ALL: &[Attack] = &[
     a("ip-udp-many", "UDP, many datagrams in one sendmmsg"),
     a("ip-udp-mapped", "UDP through an IPv6 socket with a mapped IPv4 address"),
     a("ip-udp-fragments", "UDP in IP fragments"),
-    a("ip-udp-dns-source", "UDP from local port 53, as if it were an answer"),
+    a("ip-udp-dns-source", "UDP from the port of multicast DNS to port 53"),
     a("ip-quic", "UDP 443, as QUIC"),
     a("ip-ntp", "UDP 123, as NTP"),
     a("ip-udplite", "UDP-Lite"),
@@ -55,21 +55,21 @@ pub(super) const ALL: &[Attack] = &[
         "ip-root-flush",
         "UDP by root after flushing the rules",
     ),
-    privileged("ip-raw-icmp", "ICMP by a raw socket"),
-    privileged("ip-raw-udp", "UDP by a raw IP socket"),
-    privileged("ip-raw-gre", "GRE, protocol 47"),
-    privileged("ip-raw-esp", "ESP, protocol 50"),
-    privileged("ip-raw-6in4", "IPv6 in IPv4, protocol 41"),
-    privileged("ip-raw-253", "Protocol 253, which nobody serves"),
-    privileged("ip-raw-sctp", "SCTP by a raw IP socket"),
-    privileged("ip-raw-options", "UDP with IP options"),
-    privileged("ip-raw-spoofed", "UDP with Envoy's address as its source"),
-    privileged("ip-marked", "UDP with the mark that accepted packets carry"),
-    privileged("ip-packet", "An Ethernet frame made by hand: UDP"),
-    privileged("ip-packet-dns", "An Ethernet frame made by hand: a question to a resolver outside"),
-    privileged("ip-packet-ipv6", "An Ethernet frame made by hand: IPv6"),
-    privileged("ip-packet-ethertype", "An Ethernet frame made by hand: an ethertype of its own"),
-    privileged("ip-packet-vlan", "An Ethernet frame made by hand: UDP in a VLAN"),
+    by_hand("ip-raw-icmp", "ICMP by a raw socket"),
+    by_hand("ip-raw-udp", "UDP by a raw IP socket"),
+    by_hand("ip-raw-gre", "GRE, protocol 47"),
+    by_hand("ip-raw-esp", "ESP, protocol 50"),
+    by_hand("ip-raw-6in4", "IPv6 in IPv4, protocol 41"),
+    by_hand("ip-raw-253", "Protocol 253, which nobody serves"),
+    by_hand("ip-raw-sctp", "SCTP by a raw IP socket"),
+    by_hand("ip-raw-options", "UDP with IP options"),
+    by_hand("ip-raw-spoofed", "UDP with Envoy's address as its source"),
+    by_hand("ip-marked", "UDP with the mark that accepted packets carry"),
+    by_hand("ip-packet", "An Ethernet frame made by hand: UDP"),
+    by_hand("ip-packet-dns", "An Ethernet frame made by hand: a question to a resolver outside"),
+    by_hand("ip-packet-ipv6", "An Ethernet frame made by hand: IPv6"),
+    by_hand("ip-packet-ethertype", "An Ethernet frame made by hand: an ethertype of its own"),
+    by_hand("ip-packet-vlan", "An Ethernet frame made by hand: UDP in a VLAN"),
     socket("socket-packet", "The agent opens an AF_PACKET socket"),
     socket("socket-raw", "The agent opens a raw IP socket"),
     socket("socket-alg", "The agent opens an AF_ALG socket"),

@@ -19,7 +19,10 @@ pub fn markdown() -> String {
         for attack in attacks {
             let (who, arrival) = (attack.who.describe(), attack.arrival.describe());
             let control = attack.control.describe();
-            text.push_str(&format!("| `{}` | {} | {who} | {arrival} | {control} |\n", attack.id, attack.title));
+            text.push_str(&format!(
+                "| `{}` | {} | {who} | {arrival} | {control} |\n",
+                attack.id, attack.title
+            ));
         }
     }
     text

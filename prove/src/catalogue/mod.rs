@@ -75,8 +75,8 @@ pub enum Who {
     Other,
     /// root with the container's capabilities, past init: `docker exec -u 0`.
     Root,
-    /// root with every capability: `docker exec --privileged`.
-    Privileged,
+    /// root with NET_ADMIN and NET_RAW in a container that shares its network.
+    Network,
 }
 
 impl Who {
@@ -86,7 +86,7 @@ impl Who {
             Self::Agent => "the agent",
             Self::Other => "another uid",
             Self::Root => "root in the container",
-            Self::Privileged => "root with every capability",
+            Self::Network => "root on its network, with NET_RAW",
         }
     }
 }
@@ -97,7 +97,7 @@ impl Who {
 pub enum Control {
     /// By the same user in the same container, with the firewall off.
     Open,
-    /// By root in a plain container beside it, of the same image, with every capability and no init of ours.
+    /// By root in a plain container beside it, of the same image, without any init of ours and with more capabilities.
     Beside,
     /// By the host, which has the secret.
     Host,

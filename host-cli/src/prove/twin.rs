@@ -1,0 +1,441 @@
+//! The twin: an agent with the same image, init and rules, on a stack, a network and a state folder of its own. Some
+//! rules are added that the attacks need, for names that nobody owns.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{
+    CreateContainerOptions, ListContainersOptions, ListNetworksOptions, LogsOptions, RemoveContainerOptions,
+    RemoveImageOptions,
+};
+use clap::Parser;
+use clawker_protocol::boot::{BootConfig, Run};
+use clawker_protocol::control::StateName;
+use clawker_protocol::names::Name;
+use clawker_prove::catalogue::names;
+use clawker_prove::task::Places;
+use futures_util::StreamExt;
+use nix::fcntl::{Flock, FlockArg};
+use std::os::unix::fs::MetadataExt;
+
+use super::sink::{self, Sink};
+use crate::cli::{Cli, Command};
+use crate::config::{self, Loaded, ProjectConfig};
+use crate::context::Context;
+use crate::docker::{DockerError, Engine};
+use crate::exit::Failure;
+use crate::launch::{self, Interrupt, Plan};
+use crate::lock::StateLock;
+use crate::output::Progress;
+use crate::paths::Paths;
+use crate::project::{Accepted, Project};
+use crate::resolve::{self, DEFAULT_AGENT};
+use crate::store::AgentRecord;
+use crate::{control, dns, images, stack, workspace};
+
+/// The label on all that a run makes in Docker; the product's own label of an instance.
+const LABEL: &str = "clawker.instance";
+/// What a run's instance begins with.
+const PREFIX: &str = "prove-";
+/// How long the twin may take to start.
+const START: Duration = Duration::from_secs(30);
+/// How long a container of one step may take.
+const STEP: Duration = Duration::from_secs(60);
+/// The resolver of the made-up internet.
+const RESOLVER: std::net::Ipv4Addr = std::net::Ipv4Addr::new(198, 51, 100, 10);
+/// The probe's and the payload's names in the twin's project.
+const PROBE: &str = "prove";
+const PAYLOAD: &str = "payload";
+
+/// Whose twin.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The agent.
+    pub agent: Option<String>,
+    /// Another image.
+    pub image: Option<String>,
+}
+
+/// Where a run keeps what it makes; held by a lock, so that what a killed run left can be told.
+#[derive(Debug)]
+pub struct Place {
+    instance: Name,
+    folder: PathBuf,
+    cache: PathBuf,
+    docker_host: Option<String>,
+    _lock: Flock<File>,
+}
+
+impl Place {
+    /// Takes a new one.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn new(ctx: &Context) -> Result<Self, Failure> {
+        let number: String = super::batch::canary()?.chars().skip(1).take(8).collect();
+        Self::take(ctx, &Name::new(&format!("{PREFIX}{number}"))?)
+    }
+
+    fn take(ctx: &Context, instance: &Name) -> Result<Self, Failure> {
+        let all = ctx.paths.state.join("prove");
+        let folder = all.join(instance.as_str());
+        fs::create_dir_all(&folder)?;
+        let file = File::open(&folder)?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, error)| Failure::new(format!("Can't lock {}: {error}", folder.display())))?;
+        Ok(Self {
+            instance: instance.clone(),
+            folder,
+            cache: ctx.paths.cache.clone(),
+            docker_host: config::docker_host(&ctx.paths)?,
+            _lock: lock,
+        })
+    }
+
+    /// Clears away what runs that were killed left.
+    async fn clear_others(ctx: &Context) {
+        let found = fs::read_dir(ctx.paths.state.join("prove"));
+        for entry in found.into_iter().flatten().flatten() {
+            let name = entry.file_name().to_str().and_then(|name| Name::new(name).ok());
+            // One that is held belongs to a run that lives: ours, or another.
+            if let Some(Ok(place)) = name.map(|name| Self::take(ctx, &name)) {
+                place.clear().await;
+            }
+        }
+    }
+
+    fn paths(&self) -> Paths {
+        Paths {
+            state: self.folder.join("state"),
+            config: self.folder.join("config"),
+            cache: self.cache.clone(),
+            instance: Some(self.instance.clone()),
+        }
+    }
+
+    fn project(&self) -> PathBuf {
+        self.folder.join("project")
+    }
+
+    /// The folder that the sink shares with us.
+    pub fn sink_folder(&self) -> PathBuf {
+        self.folder.join("sink")
+    }
+
+    /// The image of the probe.
+    pub fn image(&self) -> String {
+        format!("clawker-prove:{}", self.instance)
+    }
+
+    /// A container of the run, with nothing but an image and a program.
+    pub fn body(&self, image: &str, program: Vec<String>) -> ContainerCreateBody {
+        ContainerCreateBody {
+            image: Some(image.to_owned()),
+            user: Some("0:0".to_owned()),
+            entrypoint: Some(program.iter().take(1).cloned().collect()),
+            cmd: Some(program.into_iter().skip(1).collect()),
+            labels: Some([(LABEL.to_owned(), self.instance.to_string())].into()),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    /// Makes and starts a container of the run; its id.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub async fn start(
+        &self,
+        engine: &Engine,
+        role: &str,
+        body: ContainerCreateBody,
+    ) -> Result<String, Failure> {
+        let name = Some(format!("clawker-{role}-{}", self.instance));
+        let options = CreateContainerOptions { name, ..CreateContainerOptions::default() };
+        let id = engine.api.create_container(Some(options), body).await.map_err(DockerError::from)?.id;
+        engine.api.start_container(&id, None).await.map_err(DockerError::from)?;
+        Ok(id)
+    }
+
+    /// Runs a program of the probe's image to its end; its exit code and what it wrote.
+    ///
+    /// # Errors
+    /// Docker's, or that it came to no end.
+    pub async fn run(
+        &self,
+        engine: &Engine,
+        role: &str,
+        body: ContainerCreateBody,
+    ) -> Result<(i64, String), Failure> {
+        let id = self.start(engine, role, body).await?;
+        let ended = tokio::time::timeout(STEP, ended(engine, &id)).await;
+        let ended =
+            ended.unwrap_or_else(|_| Err(Failure::new(format!("The container {role} came to no end"))));
+        self.remove(engine, &id).await;
+        ended
+    }
+
+    /// Removes a container of the run.
+    pub async fn remove(&self, engine: &Engine, id: &str) {
+        let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+        let _ = engine.api.remove_container(id, Some(options)).await;
+    }
+
+    /// Removes all that carries the run's label, its image and its files. What fails is left for the next run.
+    pub async fn clear(&self) {
+        let Ok(engine) = Engine::connect(self.docker_host.as_deref()).await else { return };
+        let filters = [("label".to_owned(), vec![format!("{LABEL}={}", self.instance)])];
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(filters.clone().into()),
+            ..ListContainersOptions::default()
+        };
+        for container in engine.api.list_containers(Some(options)).await.unwrap_or_default() {
+            self.remove(&engine, &container.id.unwrap_or_default()).await;
+        }
+        let options = ListNetworksOptions { filters: Some(filters.into()) };
+        for network in engine.api.list_networks(Some(options)).await.unwrap_or_default() {
+            let _ = engine.api.remove_network(&network.id.unwrap_or_default()).await;
+        }
+        let _ = engine.api.remove_image(&self.image(), None::<RemoveImageOptions>, None).await;
+        let _ = fs::remove_dir_all(&self.folder);
+        // Fails while another run has a place there.
+        let _ = self.folder.parent().map(fs::remove_dir);
+    }
+}
+
+/// Waits for a container's end; its exit code, and what it wrote.
+async fn ended(engine: &Engine, id: &str) -> Result<(i64, String), Failure> {
+    let code = loop {
+        let found = engine.api.inspect_container(id, None).await.map_err(DockerError::from)?;
+        let state = found.state.unwrap_or_default();
+        if state.running != Some(true) {
+            break state.exit_code.unwrap_or(-1);
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    };
+    let options =
+        LogsOptions { stdout: true, stderr: true, tail: "all".to_owned(), ..LogsOptions::default() };
+    let mut text = String::new();
+    let mut log = engine.api.logs(id, Some(options));
+    while let Some(piece) = log.next().await {
+        text.push_str(&String::from_utf8_lossy(&piece.map_err(DockerError::from)?.into_bytes()));
+    }
+    Ok((code, text))
+}
+
+/// It.
+#[derive(Debug)]
+pub struct Twin<'a> {
+    /// Where it keeps what it made.
+    pub place: &'a Place,
+    /// Docker.
+    pub engine: Engine,
+    /// Its own folders and names.
+    pub paths: Paths,
+    /// Its record.
+    pub record: AgentRecord,
+    /// The made-up internet.
+    pub sink: Sink,
+    /// What attackers are told.
+    pub places: Places,
+    /// The plain container beside it.
+    pub plain: String,
+    /// What the sender in it sends: a file.
+    pub payload: PathBuf,
+    /// Whether the sender's first canary, from before the start, was seen.
+    pub first: String,
+}
+
+impl<'a> Twin<'a> {
+    /// Makes stack, sink and twin; nobody can reach anything real once it is there.
+    ///
+    /// # Errors
+    /// When any part can't be had.
+    pub async fn raise(ctx: &Context, wanted: &Wanted, place: &'a Place) -> Result<Self, Failure> {
+        Place::clear_others(ctx).await;
+        let mut loaded = config::load(&ctx.cwd, &ctx.paths)?;
+        let agent = agent(ctx, wanted)?;
+        let record = resolve::agent(&ctx.paths, &ctx.cwd, Some(agent.as_str())).ok();
+        let given = wanted.image.as_deref().or(record.as_ref().map(|record| record.image.as_str()));
+        let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
+        let (api, out) = (&engine.api, &ctx.output);
+        let image = images::agent_image(api, &ctx.paths, given, &loaded, out).await?;
+        crate::docker::image::find(&engine, &image, out).await?;
+        let of_stack = images::stack(&ctx.paths, &loaded.settings, out).await?;
+        images::make(api, &ctx.paths, &loaded.settings, &of_stack, out).await?;
+        loaded.settings.firewall.envoy_image = Some(of_stack.envoy);
+        loaded.settings.firewall.coredns_image = Some(of_stack.coredns);
+
+        ctx.output.step("Making a twin and an internet for it");
+        let (paths, project) = (place.paths(), place.project());
+        for folder in [&paths.state, &paths.config, &project] {
+            fs::create_dir_all(folder)?;
+        }
+        let (probe, payload) = (project.join(PROBE), project.join(PAYLOAD));
+        sink::write_probe(&probe)?;
+        sink::import(&engine, place).await?;
+        loaded.settings.firewall.upstream_dns = vec![RESOLVER];
+        loaded.settings.firewall.enable = true;
+        let info = stack::ensure(api, &paths, &loaded.settings, &Silent).await?;
+        let sink = Sink::start(&engine, place, &info.network).await?;
+        for container in [paths.envoy_container(), paths.coredns_container()] {
+            sink.lead(&engine, place, &container).await?;
+        }
+        let plain = plain(&engine, place, &image, &info.network, &probe).await?;
+        sink.lead(&engine, place, &plain).await?;
+
+        add_rules(&mut loaded, &sink)?;
+        let theirs = Project::load(&ctx.paths, &loaded.dir)?;
+        loaded.dir.clone_from(&project);
+        accept(&loaded, theirs, &paths)?;
+        let first = super::batch::canary()?;
+        fs::write(&payload, format!("udp {first}"))?;
+        let sender = [&probe, Path::new("flood"), &payload].map(|part| part.to_string_lossy().into_owned());
+        let command = sender.into_iter().chain([sink.address.to_string()]).collect();
+        let record = make(ctx, &engine, &paths, &info, &loaded, (agent, image, command)).await?;
+        sink.lead(&engine, place, &record.container).await?;
+        let places = places(&paths, &record, &info, sink.address)?;
+        Ok(Self { place, engine, paths, record, sink, places, plain, payload, first })
+    }
+
+    /// The probe's path, which is the same in every container.
+    pub fn probe(&self) -> String {
+        self.place.project().join(PROBE).to_string_lossy().into_owned()
+    }
+
+    /// Waits until the twin's init answers and enforces.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn wait(&self) -> Result<(), Failure> {
+        wait(&self.paths, &self.record).await
+    }
+}
+
+/// The steps of making a stack are not told: the user's own is not meant.
+struct Silent;
+
+impl Progress for Silent {
+    fn step(&self, _text: &str) {}
+    fn done(&self) {}
+}
+
+fn agent(ctx: &Context, wanted: &Wanted) -> Result<Name, Failure> {
+    if let Some(name) = &wanted.agent {
+        return Ok(Name::new(name)?);
+    }
+    let found = resolve::agent(&ctx.paths, &ctx.cwd, None).ok();
+    Ok(found.map_or_else(|| Name::new(DEFAULT_AGENT), |record| Ok(record.agent))?)
+}
+
+/// What the attacks need besides the user's own rules: a name that is passed on, one that is looked into, a plain one.
+fn add_rules(loaded: &mut Loaded, sink: &Sink) -> Result<(), Failure> {
+    let text = format!(
+        "security:\n  firewall:\n    rules:\n      - {{ dst: {} }}\n      - {{ dst: {}, path_rules: [{{ path: {} }}] }}\n      - {{ dst: {}, proto: http }}\n",
+        names::GOOD,
+        names::PATHS,
+        names::OPEN_PATH,
+        names::PLAIN
+    );
+    let ours: ProjectConfig = config::parse(Path::new("clawker prove"), &text)?;
+    let security = &mut loaded.config.security;
+    security.firewall.rules.extend(ours.security.firewall.rules);
+    // A resolver of the project's own would be a real one.
+    security.firewall.upstream_dns.clear();
+    for path in &mut security.extra_ca {
+        *path = loaded.dir.join(&*path);
+    }
+    security.extra_ca.push(sink.certificate());
+    Ok(())
+}
+
+/// What the twin's files say is accepted, and the rules that commands added to the user's project are its, too.
+fn accept(loaded: &Loaded, theirs: Project, paths: &Paths) -> Result<(), Failure> {
+    let accepted = Some(Accepted::wanted(loaded)?);
+    let lock = StateLock::acquire(paths)?;
+    Ok(Project { dir: loaded.dir.clone(), accepted, cli: theirs.cli }.save(paths, &lock)?)
+}
+
+async fn plain(
+    engine: &Engine,
+    place: &Place,
+    image: &str,
+    network: &str,
+    probe: &Path,
+) -> Result<String, Failure> {
+    let project = place.project().to_string_lossy().into_owned();
+    let body = ContainerCreateBody {
+        host_config: Some(HostConfig {
+            binds: Some(vec![format!("{project}:{project}:ro")]),
+            // Not --privileged: that takes what an engine in a container can't give.
+            cap_add: Some(["SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN", "NET_RAW"].map(str::to_owned).to_vec()),
+            security_opt: Some(vec!["seccomp=unconfined".to_owned(), "apparmor=unconfined".to_owned()]),
+            readonly_paths: Some(Vec::new()),
+            masked_paths: Some(Vec::new()),
+            network_mode: Some(network.to_owned()),
+            ..HostConfig::default()
+        }),
+        ..place.body(image, vec![probe.to_string_lossy().into_owned(), "wait".to_owned()])
+    };
+    place.start(engine, "plain", body).await
+}
+
+async fn make(
+    ctx: &Context,
+    engine: &Engine,
+    paths: &Paths,
+    info: &stack::StackInfo,
+    loaded: &Loaded,
+    (agent, image, command): (Name, String, Vec<String>),
+) -> Result<AgentRecord, Failure> {
+    let cli = Cli::try_parse_from(["clawker", "run", "--yes", "--detach"]);
+    let Ok(Cli { command: Command::Run(args), .. }) = cli else {
+        return Err(Failure::new("clawker run can't be asked for"));
+    };
+    let folder = fs::metadata(&ctx.cwd)?;
+    let (uid, gid) = workspace::identity(folder.uid(), folder.gid());
+    let env = loaded.config.agent.env.clone();
+    let run =
+        Run { uid, gid, command, env, tty: false, session: false, userns: loaded.config.security.userns };
+    let own = Context { paths: paths.clone(), output: ctx.output, cwd: loaded.dir.clone() };
+    let plan = Plan { args: &args, loaded, agent: &agent, image, run, stdin: false };
+    let made = launch::make(&own, engine, info, &plan, &Interrupt::watch()?).await?;
+    engine.api.start_container(&made.id, None).await.map_err(DockerError::from)?;
+    wait(paths, &made.record).await?;
+    Ok(made.record)
+}
+
+async fn wait(paths: &Paths, record: &AgentRecord) -> Result<(), Failure> {
+    let end = Instant::now() + START;
+    loop {
+        match control::quick_status(paths, record) {
+            Ok(status) if status.state == StateName::Enforcing => return Ok(()),
+            _ if Instant::now() < end => tokio::time::sleep(Duration::from_millis(30)).await,
+            Ok(_) => return Err(Failure::new("The twin did not come up behind its firewall")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn places(
+    paths: &Paths,
+    record: &AgentRecord,
+    info: &stack::StackInfo,
+    sink: std::net::Ipv4Addr,
+) -> Result<Places, Failure> {
+    let boot = fs::read(paths.agent_dir(&record.id).join("boot.json"))?;
+    let enforcement = BootConfig::parse(&boot)?.enforcement;
+    let listener =
+        enforcement.port_routes.iter().find(|route| route.ports.first() <= 443 && 443 <= route.ports.last());
+    Ok(Places {
+        sink,
+        envoy: info.envoy,
+        listener: listener.map(|route| route.listener).unwrap_or_default(),
+        coredns: info.coredns,
+        dns_port: enforcement.dns_port,
+        open_dns_port: enforcement.open_dns_port,
+        health_port: dns::HEALTH_PORT,
+    })
+}
