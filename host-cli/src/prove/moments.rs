@@ -51,7 +51,6 @@ impl Twin<'_> {
     async fn moment(&self, id: &str) -> Result<Verdict, Failure> {
         match id {
             "time-start" => {
-                // It was sent from before the container's start on, until the first word of `run`.
                 let first = self.first.clone();
                 let shown = self.shown("udp", Op::Disable).await?;
                 self.turn(Op::Enable, StateName::Enforcing)?;

@@ -41,6 +41,8 @@ const LABEL: &str = "clawker.instance";
 const PREFIX: &str = "prove-";
 /// How long the twin may take to start.
 const START: Duration = Duration::from_secs(30);
+/// How long the sender goes on after the twin's start.
+const FIRST: Duration = Duration::from_millis(500);
 /// How long a container of one step may take.
 const STEP: Duration = Duration::from_secs(60);
 /// The resolver of the made-up internet.
@@ -244,7 +246,7 @@ pub struct Twin<'a> {
     pub plain: String,
     /// What the sender in it sends: a file.
     pub payload: PathBuf,
-    /// Whether the sender's first canary, from before the start, was seen.
+    /// What the sender sent all through the twin's start.
     pub first: String,
 }
 
@@ -295,6 +297,8 @@ impl<'a> Twin<'a> {
         let sender = [&probe, Path::new("flood"), &payload].map(|part| part.to_string_lossy().into_owned());
         let command = sender.into_iter().chain([sink.address.to_string()]).collect();
         let record = make(ctx, &engine, &paths, &info, &loaded, (agent, image, command)).await?;
+        tokio::time::sleep(FIRST).await;
+        fs::write(&payload, "")?;
         sink.lead(&engine, place, &record.container).await?;
         let places = places(&paths, &record, &info, sink.address)?;
         Ok(Self { place, engine, paths, record, sink, places, plain, payload, first })

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{Failed, Run, send};
+use super::{Failed, Run, dns, send};
+use crate::catalogue::names;
 
 // As `clawker_protocol::places` has them; the probe knows them as any attacker does.
 const SOCKET: &str = "/run/clawker/host/control.sock";
@@ -64,8 +65,7 @@ pub(super) const CODE: &[(&str, Run)] = &[
         silenced()
     }),
     ("control-coredns-health", |c| {
-        let request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
-        send::tcp((c.places.coredns, c.places.health_port), request)
+        send::tcp((c.places.coredns, c.places.health_port), &dns::framed(&dns::query(names::GOOD, 1)))
     }),
 ];
 

@@ -134,7 +134,7 @@ fn question(name: &str, kind: u16) -> Vec<u8> {
 }
 
 /// A message as TCP carries it.
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     [&u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes()[..], message].concat()
 }
 

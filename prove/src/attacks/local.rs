@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
@@ -140,7 +140,14 @@ fn apart(what: &str) -> Result<String, Failed> {
 pub fn try_apart(what: &str) -> std::io::Result<()> {
     let none: Option<&str> = None;
     match what {
-        "mount" => mount(Some("none"), "/tmp", Some("tmpfs"), MsFlags::empty(), none)?,
+        "mount" => {
+            let place = std::env::temp_dir().join(format!("clawker-prove-{}", std::process::id()));
+            fs::create_dir(&place)?;
+            let ended = mount(Some("none"), &place, Some("tmpfs"), MsFlags::empty(), none);
+            let _ = umount(&place);
+            let _ = fs::remove_dir(&place);
+            ended?;
+        }
         "chroot" => chroot("/tmp")?,
         "userns" => unshare(CloneFlags::CLONE_NEWUSER)?,
         "netns" => unshare(CloneFlags::CLONE_NEWNET)?,

@@ -14,6 +14,7 @@ use nix::sys::socket::{
 use super::record::{Kind, Record, Recorder};
 
 // linux/if_packet.h and linux/if_ether.h
+const PACKET_OTHERHOST: u8 = 3;
 const PACKET_OUTGOING: u8 = 4;
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_ARP: u16 = 0x0806;
@@ -48,7 +49,9 @@ pub fn watch(wire: &OwnedFd, recorder: &Arc<Recorder>) {
     loop {
         let Ok((length, Some(from))) = recvfrom::<LinkAddr>(wire.as_raw_fd(), &mut buffer) else { continue };
         let ethertype = u16::from_be(from.protocol());
-        if from.pkttype() == PACKET_OUTGOING || ethertype == ETH_P_ARP {
+        // A bridge shows everybody what is for a member that it does not know any more.
+        let not_for_us = matches!(from.pkttype(), PACKET_OUTGOING | PACKET_OTHERHOST);
+        if not_for_us || ethertype == ETH_P_ARP {
             continue;
         }
         let bytes = &buffer[..length];
