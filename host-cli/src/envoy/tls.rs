@@ -15,6 +15,8 @@ use crate::policy::Action;
 const PASS: &str = "allow";
 const DENY: &str = "deny";
 const INSPECT: &str = "inspect";
+/// Names as hosts have them (RFC 1123, and the underscore): what else a label may hold is no host's.
+const HOST_NAME: &str = r"([a-z0-9_-]{1,63}\.)+[a-z0-9_-]{1,63}";
 
 /// The listener, with its routes and secrets from these sources.
 pub fn listener(plan: &Plan, judged: &Judged, routes: (&str, Value), secrets: Source<'_>) -> Value {
@@ -88,10 +90,16 @@ fn matcher(judged: &Judged) -> Value {
     for (name, door) in &judged.below {
         exact.entry(name.clone()).or_insert_with(|| choose(&chain_of(door)));
     }
-    let below: Vec<Value> = judged
-        .below
-        .iter()
-        .map(|(name, door)| {
+    // Below a wildcard the agent chooses, and what it chooses is asked of a resolver.
+    let odd = json!({
+        "predicate": {"not_matcher": {"single_predicate": {
+            "input": server_name(),
+            "value_match": {"safe_regex": {"google_re2": {}, "regex": HOST_NAME}},
+        }}},
+        "on_match": choose(DENY),
+    });
+    let below: Vec<Value> = std::iter::once(odd)
+        .chain(judged.below.iter().map(|(name, door)| {
             json!({
                 "predicate": {"single_predicate": {
                     "input": server_name(),
@@ -99,9 +107,9 @@ fn matcher(judged: &Judged) -> Value {
                 }},
                 "on_match": choose(&chain_of(door)),
             })
-        })
+        }))
         .collect();
-    let otherwise = if below.is_empty() {
+    let otherwise = if judged.below.is_empty() {
         choose(DENY)
     } else {
         json!({"matcher": {"matcher_list": {"matchers": below}, "on_no_match": choose(DENY)}})
