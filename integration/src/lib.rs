@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod rig;
+pub mod wire;
 pub mod world;
 
 pub use clawker_prove::fakenet;

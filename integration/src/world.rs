@@ -6,6 +6,10 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::fakenet::talk::{Heard, Talk};
 use crate::rig::docker::{CommandError, docker};
 use crate::rig::sandbox::Sandbox;
 use crate::rig::{Rig, RigError, image};
@@ -114,6 +118,33 @@ impl World {
         let client = self.sandbox.project().join("fakenet");
         let client = client.to_string_lossy();
         self.clawker(&[&["exec", "--agent", agent, "--", &*client, "probe"], args].concat())
+    }
+
+    /// Has conversations of hand-made bytes beside an agent, side by side; what was heard, in their order.
+    ///
+    /// # Errors
+    /// [`WorldError`], when any is missing.
+    pub fn talks(&self, agent: &str, talks: &[Talk]) -> Result<Vec<Heard>, WorldError> {
+        self.batch(agent, "talks", talks)
+    }
+
+    fn batch<T: Serialize, U: DeserializeOwned>(
+        &self,
+        agent: &str,
+        verb: &str,
+        all: &[T],
+    ) -> Result<Vec<U>, WorldError> {
+        let file = self.sandbox.project().join(format!("{verb}.jsonl"));
+        let lines: Result<Vec<String>, _> = all.iter().map(serde_json::to_string).collect();
+        fs::write(&file, lines.map_err(io::Error::from)?.join("\n"))?;
+        let said = self.probe(agent, &[verb, &file.to_string_lossy()])?;
+        let outcomes: Result<Vec<U>, _> = said.out.lines().map(serde_json::from_str).collect();
+        match outcomes {
+            Ok(outcomes) if said.code == 0 && outcomes.len() == all.len() => Ok(outcomes),
+            _ => {
+                Err(WorldError::Clawker(format!("exec probe {verb}"), format!("{}\n{}", said.err, said.out)))
+            }
+        }
     }
 
     /// Runs a program in an agent's container as any user, past clawker: what an attacker on the inside would be.

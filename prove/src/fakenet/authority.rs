@@ -16,6 +16,10 @@ use rustls::sign::CertifiedKey;
 /// The name in the leaf of a client that asked for none.
 const NO_NAME: &str = "no-name.invalid";
 
+/// A name that belongs to the names below it, each of which shows a certificate that no client should take: `wrong`
+/// another name's, `expired` one of the past, `foreign` one of a root that nobody trusts, `alone` one that no root signed.
+const BAD: &str = ".bad-cert.test";
+
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
@@ -30,6 +34,7 @@ pub enum AuthorityError {
 /// The authority and the leaves that it has minted.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    foreign: Issuer<'static, KeyPair>,
     pem: String,
     leaves: Mutex<HashMap<String, Arc<CertifiedKey>>>,
 }
@@ -46,14 +51,9 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError`] when keys or certificates can't be made.
     pub fn new() -> Result<Self, AuthorityError> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "Fake internet root");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        set_validity(&mut params);
-        let key = KeyPair::generate()?;
-        let pem = params.self_signed(&key)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), pem, leaves: Mutex::default() })
+        let (issuer, pem) = root("Fake internet root")?;
+        let (foreign, _) = root("Root that nobody trusts")?;
+        Ok(Self { issuer, foreign, pem, leaves: Mutex::default() })
     }
 
     /// The root certificate, to be trusted.
@@ -79,18 +79,39 @@ impl Authority {
         if let Some(leaf) = leaves.get(name) {
             return Ok(Arc::clone(leaf));
         }
-        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        let fault = name.strip_suffix(BAD).unwrap_or_default();
+        let shown = if fault == "wrong" { NO_NAME } else { name };
+        let mut params = CertificateParams::new(vec![shown.to_owned()])?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.use_authority_key_identifier_extension = true;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         set_validity(&mut params);
+        if fault == "expired" {
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
         let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let certificate = match fault {
+            "foreign" => params.signed_by(&key, &self.foreign)?,
+            "alone" => params.self_signed(&key)?,
+            _ => params.signed_by(&key, &self.issuer)?,
+        };
         let key = any_supported_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))?;
         let leaf = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key));
         leaves.insert(name.to_owned(), Arc::clone(&leaf));
         Ok(leaf)
     }
+}
+
+/// A root and its certificate.
+fn root(name: &str) -> Result<(Issuer<'static, KeyPair>, String), AuthorityError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_validity(&mut params);
+    let key = KeyPair::generate()?;
+    let pem = params.self_signed(&key)?.pem();
+    Ok((Issuer::new(params, key), pem))
 }
 
 /// Years around any test's clock.
@@ -116,5 +137,28 @@ mod tests {
         assert_eq!(first.cert, authority.leaf("a.example").unwrap().cert);
         assert_ne!(first.cert, authority.leaf("b.example").unwrap().cert);
         assert!(authority.pem().starts_with("-----BEGIN CERTIFICATE-----"));
+    }
+
+    #[test]
+    fn a_bad_certificate_is_bad_to_a_client_and_its_neighbour_is_not() {
+        use rustls::client::danger::ServerCertVerifier as _;
+        use rustls::pki_types::pem::PemObject as _;
+        use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+        let authority = Authority::new().unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(default_provider());
+        let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = verifier.build().unwrap();
+        for (name, is_good) in
+            [("good", true), ("wrong", false), ("expired", false), ("foreign", false), ("alone", false)]
+        {
+            let name = format!("{name}{BAD}");
+            let leaf = authority.leaf(&name).unwrap();
+            let server = ServerName::try_from(name.clone()).unwrap();
+            let said = verifier.verify_server_cert(&leaf.cert[0], &[], &server, &[], UnixTime::now());
+            assert_eq!(said.is_ok(), is_good, "{name}: {said:?}");
+        }
     }
 }

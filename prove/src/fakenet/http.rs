@@ -3,31 +3,24 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
 
+use super::bodies::{self, Whole};
 use super::messages;
 use super::pages::{Page, Pages};
 use super::record::{Kind, Recorder};
 use super::tap::{Place, Tap};
 use super::websocket;
 use super::zone::MESSAGES_API;
-
-/// How much of a body is kept.
-const BODY_LIMIT: usize = 1 << 20;
-const CHUNK: usize = 64 << 10;
 
 /// What a web server on one connection is given.
 #[derive(Debug, Clone)]
@@ -39,6 +32,9 @@ pub struct Site {
     /// The name that TLS was asked for.
     pub sni: String,
 }
+
+/// What a gRPC call says it is.
+const GRPC: &str = "application/grpc";
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
@@ -62,17 +58,23 @@ where
 async fn request_came(mut request: Request<Incoming>, place: &Place, site: &Site) -> Answer {
     let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
-    let body = read_body(body).await;
+    let content = head.headers.get(header::CONTENT_TYPE);
+    // A call is answered while it comes.
+    let is_call = content.is_some_and(|content| content.as_bytes().starts_with(GRPC.as_bytes()));
+    let (call, body) =
+        if is_call { (Some(body), Whole::default()) } else { (None, bodies::read(body).await) };
     let in_header = head.headers.get(header::HOST).map(|value| value.as_bytes().escape_ascii().to_string());
     let host = head.uri.authority().map(ToString::to_string).or(in_header).unwrap_or_default();
     let path = head.uri.path_and_query().map_or("*", |path| path.as_str()).to_owned();
-    let mut record = place.record(Kind::Http).name(host.clone()).payload(&body);
+    let mut record = place.record(Kind::Http).name(host.clone()).payload(&body.start);
     record.what = format!("{} {path}", head.method);
     site.sni.clone_into(&mut record.sni);
-    let text = |value: &header::HeaderValue| value.as_bytes().escape_ascii().to_string();
-    record.headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    record.headers = bodies::texts(&head.headers);
     site.recorder.write(&record);
 
+    if let Some(call) = call {
+        return answer(StatusCode::OK, GRPC, bodies::call(call));
+    }
     if let Some(key) = head.headers.get(header::SEC_WEBSOCKET_KEY) {
         tokio::spawn(async move {
             // Its end, however it came, is the client's business.
@@ -83,29 +85,18 @@ async fn request_came(mut request: Request<Incoming>, place: &Place, site: &Site
     }
     let name = host.split(':').next().unwrap_or_default();
     let mut answer = if name.eq_ignore_ascii_case(MESSAGES_API) {
-        messages_api(&head.method, head.uri.path(), &body)
+        messages_api(&head.method, head.uri.path(), &body.start)
     } else {
         match site.pages.find(name, head.uri.path()) {
             Page::File(kind, bytes) => answer(StatusCode::OK, kind, Full::new(Bytes::from(bytes)).boxed()),
             Page::Missing => whole(StatusCode::NOT_FOUND, "text/plain", "No such page\n".to_owned()),
-            Page::NoSite => any_site(&host, head.uri.path(), head.uri.query().unwrap_or_default()),
+            Page::NoSite => any_site(&host, head.uri.path(), head.uri.query().unwrap_or_default(), &body),
         }
     };
     if head.method == Method::HEAD {
         *answer.body_mut() = Full::new(Bytes::new()).boxed();
     }
     answer
-}
-
-/// Reads a body to its end, keeps its beginning.
-async fn read_body(mut body: Incoming) -> Vec<u8> {
-    let mut kept = Vec::new();
-    while let Some(Ok(frame)) = body.frame().await {
-        if let Some(bytes) = frame.data_ref() {
-            kept.extend(bytes.iter().take(BODY_LIMIT.saturating_sub(kept.len())));
-        }
-    }
-    kept
 }
 
 /// The answer that turns a connection into a WebSocket.
@@ -122,7 +113,7 @@ fn switching(key: &str) -> Answer {
 }
 
 /// Any host but the Messages API and those with files.
-fn any_site(host: &str, path: &str, query: &str) -> Answer {
+fn any_site(host: &str, path: &str, query: &str, body: &Whole) -> Answer {
     let argument = |key: &str| {
         query
             .split('&')
@@ -131,8 +122,18 @@ fn any_site(host: &str, path: &str, query: &str) -> Answer {
     };
     let number = |key: &str| argument(key).and_then(|value| value.parse::<u64>().ok());
     match path {
-        "/stream" => streaming(number("ms").unwrap_or(1000)),
-        "/download" => download(number("bytes").unwrap_or(0)),
+        "/stream" => {
+            answer(StatusCode::OK, "text/event-stream", bodies::events(number("ms").unwrap_or(1000)))
+        }
+        "/download" => {
+            answer(StatusCode::OK, "application/octet-stream", bodies::quantity(number("bytes").unwrap_or(0)))
+        }
+        "/hash" => whole(StatusCode::OK, "text/plain", format!("{} {}\n", body.length, body.sha256)),
+        "/unchanged" => {
+            let mut answer = whole(StatusCode::NOT_MODIFIED, "text/plain", String::new());
+            answer.headers_mut().insert(header::ETAG, header::HeaderValue::from_static("\"same\""));
+            answer
+        }
         "/redirect" => {
             let mut answer = whole(StatusCode::FOUND, "text/plain", String::new());
             if let Some(Ok(target)) = argument("to").map(header::HeaderValue::from_str) {
@@ -164,48 +165,4 @@ fn answer(status: StatusCode, kind: &'static str, body: BoxBody<Bytes, Infallibl
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     answer
-}
-
-/// Server-sent events, one every so many milliseconds, until the client goes.
-fn streaming(every_ms: u64) -> Answer {
-    let (sender, feed) = mpsc::channel(1);
-    tokio::spawn(async move {
-        for count in 0u64.. {
-            if sender.send(Bytes::from(format!("data: {count}\n\n"))).await.is_err() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(every_ms.max(1))).await;
-        }
-    });
-    answer(StatusCode::OK, "text/event-stream", Feed(feed).boxed())
-}
-
-fn download(mut left: u64) -> Answer {
-    let (sender, feed) = mpsc::channel(4);
-    let zeros = Bytes::from(vec![0; CHUNK]);
-    tokio::spawn(async move {
-        while left > 0 {
-            let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            if sender.send(zeros.slice(..length)).await.is_err() {
-                return;
-            }
-            left -= length as u64;
-        }
-    });
-    answer(StatusCode::OK, "application/octet-stream", Feed(feed).boxed())
-}
-
-/// A body that is fed while it is read.
-struct Feed(mpsc::Receiver<Bytes>);
-
-impl Body for Feed {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
-    }
 }

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod asks;
 pub mod authority;
+pub mod bodies;
 pub mod dns;
 pub mod http;
 pub mod messages;
@@ -11,6 +12,7 @@ pub mod packets;
 pub mod pages;
 pub mod probe;
 pub mod resolver;
+pub mod talk;
 pub mod tap;
 pub mod tcp;
 pub mod udp;

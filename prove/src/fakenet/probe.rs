@@ -21,7 +21,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{asks, dns, websocket};
+use super::{asks, dns, talk, websocket};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -35,6 +35,7 @@ fakenet probe dns SERVER[:PORT] NAME [TYPE]
 fakenet probe http ADDRESS:PORT HOST PATH [BODY]
 fakenet probe https ADDRESS:PORT NAME PATH [BODY]   (trusts the roots in $SSL_CERT_FILE)
 fakenet probe asks FILE                             (likewise; one JSON object a line)
+fakenet probe talks FILE                            (likewise: hand-made bytes)
 fakenet probe hold ADDRESS:PORT SECONDS             (a stream whose server repeats what it hears)
 fakenet probe ws ADDRESS:PORT HOST PATH SECONDS     (likewise in a WebSocket)";
 
@@ -84,6 +85,7 @@ pub async fn run(arguments: &[String]) -> Result<String, ProbeError> {
         ["http", target, host, path] => http(target, host, path, "").await,
         ["http", target, host, path, body] => http(target, host, path, body).await,
         ["asks", file] => asks::run(file).await,
+        ["talks", file] => talk::run(file).await,
         ["https", target, name, path] => https(target, name, path, "").await,
         ["https", target, name, path, body] => https(target, name, path, body).await,
         ["hold", target, seconds] => {

@@ -1,0 +1,3 @@
+//! Messages made by hand, byte by byte, also such as no library would send.
+
+pub mod hello;
