@@ -3,6 +3,7 @@
 
 mod batch;
 mod moments;
+mod place;
 pub mod report;
 mod sink;
 mod twin;
@@ -24,6 +25,7 @@ use crate::output::Progress;
 pub use report::Report;
 pub use twin::Wanted;
 
+use place::Place;
 use twin::Twin;
 use verdict::{Seen, Verdict};
 
@@ -34,6 +36,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// The request that has to work before and after; not in the catalogue, as it is no attack.
 const ALLOWED: &str = "allowed";
 
+/// The attack that a setting of the user's allows.
+const USERNS: &str = "local-userns";
+
 /// Runs these attacks. Whatever becomes of it, nothing is left behind.
 ///
 /// # Errors
@@ -41,7 +46,7 @@ const ALLOWED: &str = "allowed";
 pub async fn run(ctx: &Context, wanted: &Wanted, attacks: &[&'static Attack]) -> Result<Report, Failure> {
     let begun = std::time::Instant::now();
     let interrupt = Interrupt::watch()?;
-    let place = twin::Place::new(ctx)?;
+    let place = Place::new(ctx)?;
     let ended = tokio::select! {
         ended = attacked(ctx, wanted, &place, attacks) => ended,
         () = interrupted(&interrupt) => Err(launch::interrupted()),
@@ -61,7 +66,7 @@ async fn interrupted(interrupt: &Interrupt) {
 async fn attacked(
     ctx: &Context,
     wanted: &Wanted,
-    place: &twin::Place,
+    place: &Place,
     attacks: &[&'static Attack],
 ) -> Result<Vec<(&'static Attack, Verdict)>, Failure> {
     let mut twin = Twin::raise(ctx, wanted, place).await?;
@@ -95,6 +100,7 @@ async fn attacked(
             let verdict = verdict::of(attack, controls.get(attack.id), tried.get(attack.id));
             let verdict = match attack.family {
                 Family::Control if !still => Verdict::leaked("the firewall is not on any more"),
+                _ if attack.id == USERNS && twin.userns => Verdict::not_applicable("security.userns is on"),
                 _ => verdict,
             };
             (*attack, verdict)

@@ -13,7 +13,7 @@ use clawker_prove::record::{Kind, Record};
 use clawker_prove::records;
 use futures_util::StreamExt;
 
-use super::twin::Place;
+use super::place::Place;
 use crate::docker::{DockerError, Engine};
 use crate::exit::Failure;
 

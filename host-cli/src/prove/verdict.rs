@@ -105,6 +105,11 @@ impl Verdict {
         Self { verdict: Word::NotProven, detail: detail.into() }
     }
 
+    /// There is nothing of the kind here.
+    pub fn not_applicable(detail: impl Into<String>) -> Self {
+        Self { verdict: Word::NotApplicable, detail: detail.into() }
+    }
+
     /// It held.
     pub fn held(detail: impl Into<String>) -> Self {
         Self { verdict: Word::Held, detail: detail.into() }
@@ -122,7 +127,7 @@ pub fn of(_attack: &Attack, control: Option<&Seen>, tried: Option<&Seen>) -> Ver
     match (control, tried) {
         (_, Some(tried)) if tried.succeeded => Verdict::leaked(&tried.said),
         (Some(control), _) if !control.succeeded && control.impossible => {
-            Verdict { verdict: Word::NotApplicable, detail: control.said.clone() }
+            Verdict::not_applicable(&control.said)
         }
         (Some(control), Some(tried)) if control.succeeded && tried.reported => Verdict::held(&tried.said),
         (Some(control), Some(tried)) if control.succeeded => Verdict::not_proven(&tried.said),
