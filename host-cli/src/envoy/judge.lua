@@ -79,6 +79,8 @@ end
 
 -- The status, the reason and the command that would allow it; nothing where the request is let through.
 local function judge(handle, asked)
+  -- Below a wildcard it is the agent that chooses, and what it chooses is asked of a resolver.
+  if not asked.host:find("^[%w._-]+$") then return 403, "the Host is no name of a host" end
   if IS_TLS and asked.host ~= handle:streamInfo():requestedServerName() then
     return 421, "the Host is not the name that the connection was opened for"
   end
