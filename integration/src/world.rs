@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -71,10 +72,47 @@ impl World {
         let rig = Rig::up(instance)?;
         let sandbox = Sandbox::new(&rig, instance, "demo")?;
         let world = Self { sandbox, rig };
-        fs::copy(image::binary(), world.sandbox.project().join("fakenet"))?;
+        world.sandbox.bring_client()?;
         world.must(&["firewall", "up"])?;
         world.rig.keep_sources()?;
         Ok(world)
+    }
+
+    /// The state of an agent's firewall, as `clawker ps` tells it.
+    ///
+    /// # Errors
+    /// When it can't be told.
+    pub fn state(&self, agent: &str) -> Result<String, WorldError> {
+        let text = self.must(&["ps", "--all", "--json"])?;
+        let list: serde_json::Value = serde_json::from_str(&text).map_err(io::Error::from)?;
+        let one = list.as_array().into_iter().flatten().find(|one| one["agent"] == agent);
+        Ok(one.and_then(|one| one["firewall"].as_str()).unwrap_or_default().to_owned())
+    }
+
+    /// Another project of the same user, on the same stack. It goes with the world.
+    ///
+    /// # Errors
+    /// When its files can't be written.
+    pub fn beside(&self, project: &str) -> io::Result<Sandbox> {
+        let other = self.sandbox.beside(&self.rig, project)?;
+        other.bring_client()?;
+        Ok(other)
+    }
+}
+
+/// What is done in a world is done in its project.
+impl Deref for World {
+    type Target = Sandbox;
+
+    fn deref(&self) -> &Sandbox {
+        &self.sandbox
+    }
+}
+
+impl Sandbox {
+    /// Puts the fake internet's client into the project's folder, where agents find it.
+    fn bring_client(&self) -> io::Result<()> {
+        fs::copy(image::binary(), self.project().join("fakenet")).map(drop)
     }
 
     /// Runs `clawker`.
@@ -82,7 +120,7 @@ impl World {
     /// # Errors
     /// When it can't be started.
     pub fn clawker<S: AsRef<OsStr>>(&self, args: &[S]) -> io::Result<Said> {
-        Ok(self.sandbox.run(args)?.into())
+        Ok(self.run(args)?.into())
     }
 
     /// Runs `clawker`, which must succeed; what it said on standard output.
@@ -115,7 +153,7 @@ impl World {
     /// # Errors
     /// When it can't be started.
     pub fn probe(&self, agent: &str, args: &[&str]) -> io::Result<Said> {
-        let client = self.sandbox.project().join("fakenet");
+        let client = self.project().join("fakenet");
         let client = client.to_string_lossy();
         self.clawker(&[&["exec", "--agent", agent, "--", &*client, "probe"], args].concat())
     }
@@ -159,7 +197,7 @@ impl World {
 
     /// An agent's container.
     pub fn container(&self, agent: &str) -> String {
-        self.sandbox.agent_container(agent)
+        self.agent_container(agent)
     }
 
     /// PID 1 of an agent's container, as the host sees it.
@@ -179,19 +217,8 @@ impl World {
         Ok(Command::new("nsenter").args(["-t", &pid, "-n"]).args(args).stdin(Stdio::null()).output()?.into())
     }
 
-    /// The state of an agent's firewall, as `clawker ps` tells it.
-    ///
-    /// # Errors
-    /// When it can't be told.
-    pub fn state(&self, agent: &str) -> Result<String, WorldError> {
-        let text = self.must(&["ps", "--all", "--json"])?;
-        let list: serde_json::Value = serde_json::from_str(&text).map_err(io::Error::from)?;
-        let one = list.as_array().into_iter().flatten().find(|one| one["agent"] == agent);
-        Ok(one.and_then(|one| one["firewall"].as_str()).unwrap_or_default().to_owned())
-    }
-
     /// The folder that holds an agent's control socket on the host.
     pub fn state_folder(&self) -> PathBuf {
-        self.sandbox.state().join(format!("clawker-{}", self.sandbox.instance()))
+        self.state().join(format!("clawker-{}", self.instance()))
     }
 }

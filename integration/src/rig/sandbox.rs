@@ -24,34 +24,65 @@ const AGENT: u32 = 1001;
 pub struct Sandbox {
     instance: String,
     project_name: String,
+    folder: PathBuf,
     root: PathBuf,
+    /// A second project's place is part of the first one's, which takes it away.
+    is_part: bool,
 }
 
 impl Sandbox {
     /// Makes it. `instance` keeps it apart from any other clawker on this engine, so it is one per test, and short:
     /// it stands in the path of a socket. Settings lead to the rig's resolver, and the project named `project`
-    /// trusts the rig's root. The project's folder belongs to the agent's uid, as an ordinary user's would.
+    /// trusts the rig's root.
     ///
     /// # Errors
     /// When its files can't be written.
     pub fn new(rig: &Rig, instance: &str, project: &str) -> io::Result<Self> {
         let root = std::env::temp_dir().join(format!("clawker-sandbox-{instance}"));
-        let sandbox = Self { instance: instance.to_owned(), project_name: project.to_owned(), root };
+        let sandbox = Self {
+            instance: instance.to_owned(),
+            project_name: project.to_owned(),
+            folder: root.join("project"),
+            root,
+            is_part: false,
+        };
         sandbox.sweep();
-        for folder in
-            [sandbox.home(), sandbox.project(), sandbox.root.join("config/clawker"), sandbox.state()]
-        {
+        for folder in [sandbox.home(), sandbox.root.join("config/clawker"), sandbox.state()] {
             fs::create_dir_all(folder)?;
         }
         let settings = format!("firewall:\n  upstream_dns: [{}]\n", rig.dns_address());
         fs::write(sandbox.root.join("config/clawker/settings.yaml"), settings)?;
-        let root_certificate = rig.ca_pem_path();
-        sandbox.write_project_file(&format!(
-            "project: {project}\nsecurity:\n  extra_ca: [{}]\n",
-            root_certificate.display()
-        ))?;
-        chown(sandbox.project(), Some(AGENT), Some(AGENT))?;
+        sandbox.begin_project(rig)?;
         Ok(sandbox)
+    }
+
+    /// Another project of the same user, beside this one: the same home, settings, state and stack. It goes with this
+    /// one.
+    ///
+    /// # Errors
+    /// When its files can't be written.
+    pub fn beside(&self, rig: &Rig, project: &str) -> io::Result<Self> {
+        let other = Self {
+            instance: self.instance.clone(),
+            project_name: project.to_owned(),
+            folder: self.root.join(format!("project-{project}")),
+            root: self.root.clone(),
+            is_part: true,
+        };
+        other.begin_project(rig)?;
+        Ok(other)
+    }
+
+    /// Its folder, which belongs to the agent's uid as an ordinary user's would, and its file, which trusts the rig's
+    /// root.
+    fn begin_project(&self, rig: &Rig) -> io::Result<()> {
+        fs::create_dir_all(self.project())?;
+        self.write_project_file(&format!(
+            "project: {}\nsecurity:\n  extra_ca: [{}]\n",
+            self.project_name,
+            rig.ca_pem_path().display()
+        ))?;
+        chown(self.project(), Some(AGENT), Some(AGENT))
     }
 
     /// The user's home.
@@ -61,7 +92,7 @@ impl Sandbox {
 
     /// The project's folder.
     pub fn project(&self) -> PathBuf {
-        self.root.join("project")
+        self.folder.clone()
     }
 
     /// `$XDG_STATE_HOME`.
@@ -133,6 +164,9 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
+        if self.is_part {
+            return;
+        }
         if std::thread::panicking() {
             self.say_what_there_was();
         }
