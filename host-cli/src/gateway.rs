@@ -108,7 +108,7 @@ pub fn write(paths: &Paths, lock: &StateLock, info: &StackInfo, plans: &[Plan]) 
     fence::write(paths, &fence::dials(plans, info.subnet))?;
     let mut swap = Swap::default();
     put_dns(&mut swap, paths, plans)?;
-    put_envoy(&mut swap, paths, plans, &secrets)?;
+    put_envoy(&mut swap, paths, envoy_files(paths, plans, &secrets))?;
     tidy(paths, plans);
     Ok(())
 }
@@ -185,20 +185,21 @@ async fn swap_in(
     // leads to a listener that refuses it.
     put_dns(swap, paths, plans)?;
     reload_coredns(&info.docker, paths).await?;
-    if is_new_to_envoy(paths, plans, secrets) {
+    let files = envoy_files(paths, plans, secrets);
+    if is_new_to_envoy(&files) {
         check::check(paths, info, plans, secrets).await?;
     }
     let before = admin::taken(&run).map_err(GatewayError::NoEnvoy)?.refusals();
-    let expected = put_envoy(swap, paths, plans, secrets)?;
+    let expected = put_envoy(swap, paths, files)?;
     for plan in plans {
         ask::wait_for(info.coredns, plan.dns_port, dns::serial(plan.generation), TIME)?;
     }
     wait_for_envoy(paths, &expected, before)
 }
 
-fn is_new_to_envoy(paths: &Paths, plans: &[Plan], secrets: &Secrets) -> bool {
+fn is_new_to_envoy(files: &[EnvoyFile]) -> bool {
     let differs = |one: &EnvoyFile| fs::read(&one.path).ok().as_deref() != Some(one.file.text.as_bytes());
-    envoy_files(paths, plans, secrets).iter().any(differs)
+    files.iter().any(differs)
 }
 
 /// One of Envoy's files.
@@ -238,11 +239,10 @@ fn envoy_files(paths: &Paths, plans: &[Plan], secrets: &Secrets) -> Vec<EnvoyFil
 fn put_envoy(
     swap: &mut Swap,
     paths: &Paths,
-    plans: &[Plan],
-    secrets: &Secrets,
+    files: Vec<EnvoyFile>,
 ) -> Result<Vec<(String, String)>, StoreError> {
     let mut expected = Vec::new();
-    for one in envoy_files(paths, plans, secrets) {
+    for one in files {
         swap.put(one.path, &one.file.text)?;
         expected.push((one.subscription, one.file.version));
     }

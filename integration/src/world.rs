@@ -172,7 +172,7 @@ impl Sandbox {
         verb: &str,
         all: &[T],
     ) -> Result<Vec<U>, WorldError> {
-        let file = self.sandbox.project().join(format!("{verb}.jsonl"));
+        let file = self.project().join(format!("{verb}.jsonl"));
         let lines: Result<Vec<String>, _> = all.iter().map(serde_json::to_string).collect();
         fs::write(&file, lines.map_err(io::Error::from)?.join("\n"))?;
         let said = self.probe(agent, &[verb, &file.to_string_lossy()])?;

@@ -115,7 +115,9 @@ pub fn inlined(plans: &[Plan], secrets: &Secrets) -> Value {
         whole.remove("dynamic_resources");
         // Checked beside the running one: it must not take its socket.
         whole.remove("admin");
-        whole.insert("static_resources".to_owned(), json!({"clusters": clusters, "listeners": listeners}));
+        let lists = [("clusters", clusters), ("listeners", listeners)];
+        let lists = lists.map(|(key, list)| (key.to_owned(), Value::Array(list)));
+        whole.insert("static_resources".to_owned(), Value::Object(lists.into_iter().collect()));
     }
     whole
 }
@@ -131,9 +133,10 @@ pub fn file(kind: Kind, resources: Vec<Value>) -> File {
             resource
         })
         .collect();
-    let content = serde_json::to_vec(&typed).unwrap_or_default();
-    let version: String = Sha256::digest(content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let text = json!({"version_info": version, "resources": typed}).to_string();
+    let content = serde_json::to_string(&typed).unwrap_or_default();
+    let version: String = Sha256::digest(&content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    // Written around what is text already: a policy may have megabytes of it.
+    let text = format!("{{\"resources\":{content},\"version_info\":\"{version}\"}}");
     File { version, text }
 }
 

@@ -2,7 +2,7 @@
 //! chains change only with the kinds of dialling that rules ask for; what changes with the names is the matcher that
 //! chooses between them, so that no such change drains a connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -83,12 +83,18 @@ fn chain_of(door: &Door) -> String {
     }
 }
 
-/// Exact names first, then wildcards from the closest on, then no.
+/// Exact names first, then wildcards from the closest on, then no. Of thousands of names all but a few lead to the same
+/// chains, and a large value is moved, never given to `json!`, which copies it.
 fn matcher(judged: &Judged) -> Value {
+    let mut chains: HashMap<String, Value> = HashMap::new();
+    let mut lead = |door: &Door| {
+        let chain = chain_of(door);
+        chains.entry(chain).or_insert_with_key(|chain| choose(chain)).clone()
+    };
     let mut exact: Map<String, Value> =
-        judged.exact.iter().map(|(name, door)| (name.clone(), choose(&chain_of(door)))).collect();
+        judged.exact.iter().map(|(name, door)| (name.clone(), lead(door))).collect();
     for (name, door) in &judged.below {
-        exact.entry(name.clone()).or_insert_with(|| choose(&chain_of(door)));
+        exact.entry(name.clone()).or_insert_with(|| lead(door));
     }
     // Below a wildcard the agent chooses, and what it chooses is asked of a resolver.
     let odd = json!({
@@ -105,7 +111,7 @@ fn matcher(judged: &Judged) -> Value {
                     "input": server_name(),
                     "value_match": {"suffix": format!(".{name}")},
                 }},
-                "on_match": choose(&chain_of(door)),
+                "on_match": lead(door),
             })
         }))
         .collect();
@@ -117,10 +123,12 @@ fn matcher(judged: &Judged) -> Value {
     if exact.is_empty() {
         return json!({"on_no_match": otherwise});
     }
-    json!({
-        "matcher_tree": {"input": server_name(), "exact_match_map": {"map": exact}},
+    let mut matcher = json!({
+        "matcher_tree": {"input": server_name(), "exact_match_map": {}},
         "on_no_match": otherwise,
-    })
+    });
+    matcher["matcher_tree"]["exact_match_map"]["map"] = Value::Object(exact);
+    matcher
 }
 
 fn server_name() -> Value {
