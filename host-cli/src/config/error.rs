@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clawker_protocol::names::InvalidName;
 
-/// Keys that say what will be enforced one day and is not yet: named as such, and never ignored.
+/// Keys that people try and that are none here, each with what to write instead: named, and never ignored.
 const NEVER: [(&str, &str); 3] = [
     ("for", "a timed rule is made by a command: clawker firewall add HOST --for 10m"),
     ("methods", "methods stand in path_rules, beside their path"),
