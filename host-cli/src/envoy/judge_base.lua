@@ -2,6 +2,8 @@
 -- IS_TLS and NUMBER (which reading of the path is judged).
 
 local PATH, READINGS = "x-clawker-path", "clawker.readings"
+-- The most that a stream's first window holds: a client sends as much without being asked for it, in bytes.
+local WINDOW = 65535
 
 local function quoted(text)
   local escaped = text:gsub('[%z\1-\31\127-\255"\\]', function(letter)
@@ -23,6 +25,13 @@ local function command(host, path)
   return "clawker firewall add " .. host .. options
 end
 
+-- Takes in what a client was going to send in one go. An answer that ends a stream before its request has come whole is
+-- lost on clients that are still sending: curl 7.88 tells of an error in the stream, and not of the refusal.
+local function hear_out(handle)
+  local length = tonumber(handle:headers():get("content-length") or "")
+  if length and length > 0 and length <= WINDOW then handle:body() end
+end
+
 local function refuse(handle, status, asked, why, allow)
   local log = handle:streamInfo():dynamicMetadata()
   log:set("clawker", "verdict", "deny")
@@ -39,6 +48,7 @@ local function refuse(handle, status, asked, why, allow)
   if allow then fields[#fields + 1] = '"allow_with":' .. quoted(allow) end
   fields[#fields + 1] =
     '"hint":"This is policy, not a fault: ask the user to allow it; other ways are closed too."'
+  pcall(hear_out, handle)
   handle:respond(
     {[":status"] = tostring(status), ["content-type"] = "application/json"},
     "{" .. table.concat(fields, ",") .. "}\n"
