@@ -112,11 +112,15 @@ fn asks(world: &World, name: &str) -> String {
     format!("{}{}", said.out, said.err)
 }
 
-/// What the init around Envoy refused.
-fn refused_to(world: &World, address: IpAddr) -> bool {
+/// What the init around Envoy refused, by its events.
+fn refusals(world: &World, address: IpAddr) -> usize {
     let events = std::fs::read_to_string(world.state_folder().join("gateway/events.jsonl")).unwrap();
     let of = format!("\"destination\":\"{address}\"");
-    events.lines().any(|line| line.contains("\"event\":\"denied\"") && line.contains(&of))
+    events.lines().filter(|line| line.contains("\"event\":\"denied\"") && line.contains(&of)).count()
+}
+
+fn refused_to(world: &World, address: IpAddr) -> bool {
+    refusals(world, address) > 0
 }
 
 #[test]
@@ -168,6 +172,21 @@ fn a_listed_name_that_resolves_to_what_is_not_public_leads_nowhere() {
             wait(Duration::from_secs(5), || refused_to(&world, *address)),
             "{address} was not tried: {said}"
         );
+    }
+    // An alias leads as far as its target: to a public address, and not into private space.
+    world.rig.add_name("elsewhere.test", &[good]).unwrap();
+    world.rig.add_alias("alias.rebind.example", "elsewhere.test").unwrap();
+    let said = asks(&world, "alias.rebind.example");
+    assert!(world.rig.waits_for("alias.rebind.example:7780", Duration::from_secs(5)), "{said}");
+    for (number, address) in reachable.iter().filter(told).enumerate() {
+        let (name, target) = (format!("c{number}.rebind.example"), format!("t{number}.attacker.test"));
+        world.rig.add_name(&target, &[*address]).unwrap();
+        world.rig.add_alias(&name, &target).unwrap();
+        let before = refusals(&world, *address);
+        let said = asks(&world, &name);
+        assert!(!said.contains("REACHED"), "{address} by an alias: {said}");
+        let tried = || refusals(&world, *address) > before;
+        assert!(wait(Duration::from_secs(5), tried), "{address} was not tried by its alias: {said}");
     }
     // Nothing that Envoy asks for has these.
     for (name, address) in [("six", "::1"), ("mapped", "::ffff:10.1.2.3"), ("nat64", "64:ff9b::a01:203")] {

@@ -20,7 +20,7 @@ use crate::fakenet::address;
 use crate::fakenet::files;
 use crate::fakenet::record::{Kind, Record};
 use crate::fakenet::records;
-use crate::fakenet::zone::Zone;
+use crate::fakenet::zone::{Entry, Zone};
 use docker::{CommandError, docker, remove_labelled};
 use lock::Lock;
 
@@ -130,7 +130,16 @@ impl Rig {
     /// # Errors
     /// When the zone file can't be replaced.
     pub fn add_name(&mut self, name: &str, addresses: &[IpAddr]) -> Result<(), RigError> {
-        self.zone.names.insert(name.to_ascii_lowercase(), addresses.to_vec());
+        self.zone.names.insert(name.to_ascii_lowercase(), Entry::Addresses(addresses.to_vec()));
+        self.write_zone()
+    }
+
+    /// Makes a name an alias of another from the next question on.
+    ///
+    /// # Errors
+    /// As [`Rig::add_name`].
+    pub fn add_alias(&mut self, name: &str, target: &str) -> Result<(), RigError> {
+        self.zone.names.insert(name.to_ascii_lowercase(), Entry::Alias(target.to_owned()));
         self.write_zone()
     }
 

@@ -23,6 +23,7 @@ const TYPES: [(u16, &str); 14] = [
     (255, "ANY"),
 ];
 const A: u16 = 1;
+const CNAME: u16 = 5;
 const SOA: u16 = 6;
 const AAAA: u16 = 28;
 const ANY: u16 = 255;
@@ -93,25 +94,33 @@ impl Question {
 
     /// The answer: the addresses of the type that was asked for, or none with the zone's SOA.
     pub fn answer(&self, lookup: &Lookup) -> Vec<u8> {
-        let addresses: Vec<IpAddr> = match lookup {
-            Lookup::Addresses(all) => all.iter().copied().filter(|a| self.wants(*a)).collect(),
-            Lookup::Missing => Vec::new(),
+        let all = match lookup {
+            Lookup::Addresses(all) | Lookup::Alias(_, all) => &all[..],
+            Lookup::Missing => &[],
         };
+        let addresses: Vec<IpAddr> = all.iter().copied().filter(|a| self.wants(*a)).collect();
+        let alias = if let Lookup::Alias(target, _) = lookup { wire_name(target) } else { None };
         let name_error: u16 = if *lookup == Lookup::Missing { 3 } else { 0 };
         let recursion = if self.recursion_desired { 0x0100 } else { 0 };
         let flags = 0x8000 | u16::from(self.opcode) << 11 | recursion | 0x0080 | name_error;
-        let count = u16::try_from(addresses.len()).unwrap_or_default();
+        let count = u16::try_from(addresses.len() + usize::from(alias.is_some())).unwrap_or_default();
         let mut message = Vec::with_capacity(128);
         for word in [self.id, flags, 1, count, u16::from(addresses.is_empty()), 0] {
             message.extend(word.to_be_bytes());
         }
         message.extend(&self.section);
+        let mut owner = POINTER_TO_QUESTION;
+        if let Some(target) = alias {
+            message.extend(owner.to_be_bytes());
+            push_record(&mut message, CNAME, &target);
+            owner = 0xc000 | u16::try_from(message.len() - target.len()).unwrap_or_default();
+        }
         for address in &addresses {
             let (kind, data) = match address {
                 IpAddr::V4(address) => (A, address.octets().to_vec()),
                 IpAddr::V6(address) => (AAAA, address.octets().to_vec()),
             };
-            message.extend(POINTER_TO_QUESTION.to_be_bytes());
+            message.extend(owner.to_be_bytes());
             push_record(&mut message, kind, &data);
         }
         if addresses.is_empty() {
@@ -142,14 +151,21 @@ fn push_record(message: &mut Vec<u8>, kind: u16, data: &[u8]) {
 pub fn query(name: &str, kind: &str) -> Option<Vec<u8>> {
     let kind = TYPES.iter().find(|(_, known)| *known == kind)?.0;
     let mut message: Vec<u8> = [0x1234u16, 0x0100, 1, 0, 0, 0].iter().flat_map(|w| w.to_be_bytes()).collect();
-    for label in name.trim_end_matches('.').split('.') {
-        message.push(u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?);
-        message.extend(label.as_bytes());
-    }
-    message.push(0);
+    message.extend(wire_name(name)?);
     message.extend(kind.to_be_bytes());
     message.extend(IN.to_be_bytes());
     Some(message)
+}
+
+/// A name as it is on the wire; `None` where it has no such form.
+fn wire_name(name: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(name.len() + 2);
+    for label in name.trim_end_matches('.').split('.') {
+        bytes.push(u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?);
+        bytes.extend(label.as_bytes());
+    }
+    bytes.push(0);
+    Some(bytes)
 }
 
 /// The IPv4 addresses and the response code of an answer that [`Question::answer`] wrote.
@@ -216,6 +232,16 @@ mod tests {
         assert_eq!(read_answer(&ask("a.example", "AAAA").answer(&v4)), Some((0, vec![])));
         assert_eq!(read_answer(&ask("a.example", "TXT").answer(&v4)), Some((0, vec![])));
         assert_eq!(read_answer(&ask("a.example", "A").answer(&Lookup::Missing)), Some((3, vec![])));
+    }
+
+    #[test]
+    fn an_alias_comes_with_the_addresses_of_its_target() {
+        let alias = Lookup::Alias("inner.example".to_owned(), vec!["10.0.0.1".parse().unwrap()]);
+        let answer = ask("a.example", "A").answer(&alias);
+        assert_eq!(read_answer(&answer), Some((0, vec!["10.0.0.1".parse().unwrap()])));
+        let owner = &answer[answer.len() - 16..][..2];
+        let at = usize::from(u16::from_be_bytes(owner.try_into().unwrap()) & 0x3fff);
+        assert_eq!(&answer[at..at + 15], b"\x05inner\x07example\0");
     }
 
     #[test]

@@ -27,17 +27,28 @@ const OTHERS: std::ops::Range<u8> = 160..250;
 pub enum Lookup {
     /// These addresses, of both families; a type that has none is an empty answer.
     Addresses(Vec<IpAddr>),
+    /// It is another name of this one, which has these.
+    Alias(String, Vec<IpAddr>),
     /// There is no such name.
     Missing,
 }
 
-/// Names that were set on top of the known ones. `*.name` is every name below `name`; an empty list takes the
-/// name away.
+/// What a zone file says of a name.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum Entry {
+    /// Its addresses; none takes the name away.
+    Addresses(Vec<IpAddr>),
+    /// The name that it is an alias of.
+    Alias(String),
+}
+
+/// Names that were set on top of the known ones. `*.name` is every name below `name`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Zone {
-    /// Addresses by lower-case name without a final dot.
-    pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// What they have, by lower-case name without a final dot.
+    pub names: BTreeMap<String, Entry>,
 }
 
 impl Zone {
@@ -52,8 +63,13 @@ impl Zone {
         let above = name.match_indices('.').map(|(dot, _)| format!("*{}", &name[dot..]));
         let set = std::iter::once(name.clone()).chain(above).find_map(|key| self.names.get(&key));
         match set {
-            Some(addresses) if addresses.is_empty() => Lookup::Missing,
-            Some(addresses) => Lookup::Addresses(addresses.clone()),
+            Some(Entry::Addresses(addresses)) if addresses.is_empty() => Lookup::Missing,
+            Some(Entry::Addresses(addresses)) => Lookup::Addresses(addresses.clone()),
+            Some(Entry::Alias(target)) => match self.lookup(target) {
+                Lookup::Addresses(addresses) => Lookup::Alias(target.clone(), addresses),
+                // A chain of them, which no test needs.
+                Lookup::Alias(..) | Lookup::Missing => Lookup::Missing,
+            },
             None => Lookup::Addresses(vec![IpAddr::V4(address_of(&name))]),
         }
     }
@@ -75,7 +91,8 @@ mod tests {
     use super::*;
 
     fn zone(entries: &[(&str, &[&str])]) -> Zone {
-        let parse = |list: &&[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
+        let parse =
+            |list: &&[&str]| Entry::Addresses(list.iter().map(|text| text.parse().unwrap()).collect());
         Zone { names: entries.iter().map(|(name, list)| ((*name).to_owned(), parse(list))).collect() }
     }
 
@@ -114,5 +131,18 @@ mod tests {
         assert_eq!(zone.lookup("a.b.deep.example"), one("169.254.169.254"));
         assert_eq!(zone.lookup("deep.example"), one("10.0.0.1"));
         assert_eq!(zone.lookup("gone.example"), Lookup::Missing);
+    }
+
+    #[test]
+    fn an_alias_has_what_its_target_has() {
+        let mut zone = zone(&[("inner.example", &["10.0.0.1"]), ("gone.example", &[])]);
+        for (name, target) in [("a.example", "Inner.example"), ("b.example", "gone.example")] {
+            zone.names.insert(name.to_owned(), Entry::Alias(target.to_owned()));
+        }
+        let addresses = vec!["10.0.0.1".parse().unwrap()];
+        assert_eq!(zone.lookup("a.example"), Lookup::Alias("Inner.example".to_owned(), addresses));
+        assert_eq!(zone.lookup("b.example"), Lookup::Missing);
+        let text = serde_json::to_string(&zone).unwrap();
+        assert_eq!(serde_json::from_str::<Zone>(&text).unwrap(), zone);
     }
 }
