@@ -3,10 +3,10 @@
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install images test demo bench lint clean
+.PHONY: help setup build install images test test-engines demo bench lint clean
 
 help: ## List these jobs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the Debian packages that are missing
 	scripts/setup
@@ -25,6 +25,9 @@ images: build ## Pull or assemble the images
 
 test: ## Set everything up, then run lint and every test on the real parts
 	@scripts/test
+
+test-engines: ## Run a part of the tests on other releases of the Docker engine
+	scripts/with-parts test scripts/test-engines
 
 demo: ## Set everything up, then show the main job on a made-up internet
 	@scripts/demo

@@ -101,7 +101,7 @@ fn subnet(network: &NetworkInspect) -> Option<(Ipv4Net, Ipv4Addr)> {
 /// Makes it.
 pub async fn make(docker: &Docker, paths: &Paths, progress: &dyn Progress) -> Result<StackInfo, StackError> {
     let name = paths.network();
-    for _ in 0..TRIES {
+    for tried in 1..=TRIES {
         create(docker, paths, None).await?;
         let chosen = docker.inspect_network(&name, None).await.map_err(DockerError::from);
         docker.remove_network(&name).await.map_err(DockerError::from)?;
@@ -115,9 +115,9 @@ pub async fn make(docker: &Docker, paths: &Paths, progress: &dyn Progress) -> Re
         };
         match create(docker, paths, Some(config)).await {
             Ok(()) => return find(docker, paths).await?.ok_or(StackError::Subnet(name)),
-            // Somebody took it in between.
-            Err(error) if error.to_string().contains("overlap") => {
-                progress.step(&format!("Subnet {subnet} is in use elsewhere; choosing another"));
+            // Somebody may have taken it in between, which each release of the engine says in other words.
+            Err(error) if tried < TRIES => {
+                progress.step(&format!("Subnet {subnet} can't be had ({error}); choosing another"));
             }
             Err(error) => return Err(error.into()),
         }

@@ -11,6 +11,8 @@ const COMMENT: &str = "clawker-fakenet";
 
 const FILTER: (&str, &str) = ("filter", "DOCKER-USER");
 const NAT: (&str, &str) = ("nat", "POSTROUTING");
+/// Where Docker 28 drops what goes to a container's own address from another bridge.
+const RAW: (&str, &str) = ("raw", "PREROUTING");
 
 /// The way, in the order in which the rules have to stand.
 const WAY: [&[&str]; 3] = [
@@ -24,6 +26,7 @@ const WAY: [&[&str]; 3] = [
 /// # Errors
 /// When `iptables` refuses: no root, or no Docker that made the chain.
 pub fn open_the_way() -> Result<(), CommandError> {
+    ["-d", "-s"].iter().try_for_each(|end| insert(RAW, &[end, address::NETWORK, "-j", "ACCEPT"]))?;
     WAY.iter().rev().try_for_each(|rule| insert(FILTER, rule))
 }
 
@@ -39,8 +42,7 @@ pub fn keep_sources() -> Result<(), CommandError> {
 
 /// Takes back what [`open_the_way`] and [`keep_sources`] did, in this run or in one that was killed.
 pub fn close_the_way() {
-    remove_ours(FILTER);
-    remove_ours(NAT);
+    [RAW, FILTER, NAT].into_iter().for_each(remove_ours);
 }
 
 fn insert((table, chain): (&str, &str), rule: &[&str]) -> Result<(), CommandError> {

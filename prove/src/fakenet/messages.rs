@@ -24,7 +24,8 @@ pub struct Call {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Turn {
     Say(String),
-    Run(String),
+    /// The next command, and how many came before it.
+    Run(String, usize),
 }
 
 impl Call {
@@ -58,7 +59,7 @@ impl Call {
             Turn::Say(text) => {
                 (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": text}))
             }
-            Turn::Run(_) => {
+            Turn::Run(..) => {
                 let mut block = self.block();
                 let input = block["input"].take().to_string();
                 block["input"] = json!({});
@@ -89,9 +90,11 @@ impl Call {
     fn block(&self) -> Value {
         match &self.turn {
             Turn::Say(text) => json!({"type": "text", "text": text}),
-            Turn::Run(command) => {
+            Turn::Run(command, number) => {
                 let input = json!({"command": command, "description": "Runs what was asked for"});
-                json!({"type": "tool_use", "id": "toolu_fake", "name": TOOL, "input": input})
+                // A client joins results to calls by it.
+                let id = format!("toolu_fake{number}");
+                json!({"type": "tool_use", "id": id, "name": TOOL, "input": input})
             }
         }
     }
@@ -99,7 +102,7 @@ impl Call {
     fn stop_reason(&self) -> &'static str {
         match self.turn {
             Turn::Say(_) => "end_turn",
-            Turn::Run(_) => "tool_use",
+            Turn::Run(..) => "tool_use",
         }
     }
 }
@@ -111,10 +114,12 @@ fn turn(of_user: &[&Value], has_tool: bool) -> Option<Turn> {
     let commands = lines.filter_map(|line| line.trim_start().strip_prefix(MARK));
     let results =
         of_user.iter().flat_map(|content| blocks(content)).filter(|block| block["type"] == "tool_result");
-    if let Some(next) = commands.map(str::trim).nth(results.count()).filter(|_| has_tool) {
-        return Some(Turn::Run(next.to_owned()));
+    let done = results.count();
+    if let Some(next) = commands.map(str::trim).nth(done).filter(|_| has_tool) {
+        return Some(Turn::Run(next.to_owned(), done));
     }
-    let result = blocks(last).find(|block| block["type"] == "tool_result");
+    // A client may put the results of several turns into one message.
+    let result = blocks(last).filter(|block| block["type"] == "tool_result").last();
     Some(Turn::Say(match result {
         Some(block) => {
             let said = texts(&block["content"]).collect::<Vec<_>>().join("\n");
@@ -202,8 +207,8 @@ mod tests {
             let body = json!({"model": "m", "tools": [{"name": "Bash"}], "messages": messages});
             Call::parse(body.to_string().as_bytes()).unwrap().turn
         };
-        assert_eq!(turn_after(0), Turn::Run("one".to_owned()));
-        assert_eq!(turn_after(1), Turn::Run("two".to_owned()));
+        assert_eq!(turn_after(0), Turn::Run("one".to_owned(), 0));
+        assert_eq!(turn_after(1), Turn::Run("two".to_owned(), 1));
         assert_eq!(turn_after(2), Turn::Say("The command said: done".to_owned()));
     }
 
