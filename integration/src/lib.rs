@@ -1,6 +1,7 @@
 //! The fake internet, the product on it, and what end-to-end tests, demo and benchmarks share.
 
 pub mod bench;
+pub mod fire;
 pub mod rig;
 pub mod wire;
 pub mod world;

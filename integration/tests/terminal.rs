@@ -115,8 +115,9 @@ fn a_shell_in_a_terminal_is_a_shell_in_a_terminal() {
     // Ended by a signal, it still leaves the terminal as it was.
     world.must(&["start", "dev"]).unwrap();
     let mut killed = Terminal::open(&world.sandbox.command(&["attach", "dev"]));
-    killed.types("echo there\n");
-    killed.shows("there");
+    // What the shell makes of it: what was typed is on the screen before the command is there.
+    killed.types("echo there-$((1+1))\n");
+    killed.shows("there-2");
     // setsid became the command: it had no group to lead.
     let clawker = nix::unistd::Pid::from_raw(i32::try_from(killed.child.id()).unwrap());
     nix::sys::signal::kill(clawker, nix::sys::signal::Signal::SIGTERM).unwrap();

@@ -6,6 +6,7 @@ pub mod asks;
 pub mod authority;
 pub mod bodies;
 pub mod dns;
+pub mod flood;
 pub mod http;
 pub mod messages;
 pub mod packets;

@@ -21,7 +21,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{asks, dns, talk, websocket};
+use super::{asks, dns, flood, talk, websocket};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -36,6 +36,7 @@ fakenet probe http ADDRESS:PORT HOST PATH [BODY]
 fakenet probe https ADDRESS:PORT NAME PATH [BODY]   (trusts the roots in $SSL_CERT_FILE)
 fakenet probe asks FILE                             (likewise; one JSON object a line)
 fakenet probe talks FILE                            (likewise: hand-made bytes)
+fakenet probe flood ADDRESS:PORT TEXT SECONDS          (datagrams and connections at full speed)
 fakenet probe hold ADDRESS:PORT SECONDS             (a stream whose server repeats what it hears)
 fakenet probe ws ADDRESS:PORT HOST PATH SECONDS     (likewise in a WebSocket)";
 
@@ -88,6 +89,9 @@ pub async fn run(arguments: &[String]) -> Result<String, ProbeError> {
         ["talks", file] => talk::run(file).await,
         ["https", target, name, path] => https(target, name, path, "").await,
         ["https", target, name, path, body] => https(target, name, path, body).await,
+        ["flood", target, text, seconds] => {
+            Ok(flood::run(resolve(target)?, text, seconds_of(seconds)?).to_string())
+        }
         ["hold", target, seconds] => {
             let (target, time) = (resolve(target)?, seconds_of(seconds)?);
             held(target, websocket::hold_stream(connect(target).await?, time).await)
