@@ -124,7 +124,8 @@ fn access_log(plan: &Plan, judged: &Judged) -> Value {
     let mut fields = json!({
         "time": "%START_TIME(%s.%3f)%",
         "policy": plan.id,
-        "agent": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        // Who it is, whatever it says in X-Forwarded-For.
+        "agent": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
         "proto": judged.proto.as_str(),
         "port": judged.port,
         "name": "%REQ(:AUTHORITY)%",

@@ -12,6 +12,18 @@ use crate::policy::{Action, PathRule, Paths, Pattern, Proto};
 const OVERRIDES: [&str; 5] =
     ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
 
+/// In each spelling: to servers that make variables of headers (CGI, WSGI, Rack) a dash and an underscore are one.
+fn overrides() -> Vec<String> {
+    let spelled = |name: &str| {
+        let mut words = name.split('-');
+        let first = vec![words.next().unwrap_or_default().to_owned()];
+        words.fold(first, |starts, word| {
+            starts.iter().flat_map(|start| ["-", "_"].map(|dash| format!("{start}{dash}{word}"))).collect()
+        })
+    };
+    OVERRIDES.into_iter().flat_map(spelled).collect()
+}
+
 /// The route table.
 pub fn table(plan: &Plan, judged: &Judged) -> Value {
     let exact = judged.exact.iter().map(|(name, door)| (vec![name.clone()], name.clone(), door));
@@ -63,7 +75,7 @@ fn host(plan: &Plan, judged: &Judged, door: &Door, label: String, domains: Vec<S
         Action::Allow => routes.extend(to.routes(About::Path, &Vec::new())),
         Action::Deny => routes.push(refuse("deny", None, About::Path, Vec::new())),
     }
-    json!({"name": label, "domains": domains, "routes": routes, "request_headers_to_remove": OVERRIDES})
+    json!({"name": label, "domains": domains, "routes": routes, "request_headers_to_remove": overrides()})
 }
 
 /// The spellings of a Host that lead to the rule's port and to no other: the proxy dials the port that it names.
