@@ -61,16 +61,19 @@ impl Authority {
         &self.pem
     }
 
-    /// What servers of this authority speak: HTTP/2 and HTTP/1.1, TLS 1.2 and 1.3.
+    /// What servers of this authority speak: TLS 1.2 and 1.3, and in it these protocols, the preferred first.
     ///
     /// # Errors
     /// [`AuthorityError::Use`] when the TLS library lacks one of them.
-    pub fn server_config(self: &Arc<Self>) -> Result<Arc<rustls::ServerConfig>, AuthorityError> {
+    pub fn server_config(
+        self: &Arc<Self>,
+        protocols: &[&[u8]],
+    ) -> Result<Arc<rustls::ServerConfig>, AuthorityError> {
         let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Arc::new(config))
     }
 

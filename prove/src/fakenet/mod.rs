@@ -6,6 +6,7 @@ pub mod asks;
 pub mod authority;
 pub mod bodies;
 pub mod dns;
+pub mod fetch;
 pub mod flood;
 pub mod http;
 pub mod messages;
@@ -94,7 +95,8 @@ pub async fn serve(folder: Option<&Path>, nets: &[(Ipv4Addr, u8)]) -> Result<(),
     }
     let servers = Arc::new(Servers {
         recorder: Arc::clone(&recorder),
-        tls: authority.server_config()?,
+        tls: authority.server_config(&[b"h2", b"http/1.1"])?,
+        tls_http1: authority.server_config(&[b"http/1.1"])?,
         pages: Pages::new(file(files::SITES)),
         connections: AtomicU64::new(0),
     });

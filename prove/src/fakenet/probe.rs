@@ -21,7 +21,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{asks, dns, flood, talk, websocket};
+use super::{asks, dns, fetch, flood, talk, websocket};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -36,7 +36,8 @@ fakenet probe http ADDRESS:PORT HOST PATH [BODY]
 fakenet probe https ADDRESS:PORT NAME PATH [BODY]   (trusts the roots in $SSL_CERT_FILE)
 fakenet probe asks FILE                             (likewise; one JSON object a line)
 fakenet probe talks FILE                            (likewise: hand-made bytes)
-fakenet probe flood ADDRESS:PORT TEXT SECONDS          (datagrams and connections at full speed)
+fakenet probe flood ADDRESS:PORT TEXT SECONDS       (datagrams and connections at full speed)
+fakenet probe fetches FILE                          (likewise: a real client of HTTP/1.1 and HTTP/2)
 fakenet probe hold ADDRESS:PORT SECONDS             (a stream whose server repeats what it hears)
 fakenet probe ws ADDRESS:PORT HOST PATH SECONDS     (likewise in a WebSocket)";
 
@@ -87,6 +88,7 @@ pub async fn run(arguments: &[String]) -> Result<String, ProbeError> {
         ["http", target, host, path, body] => http(target, host, path, body).await,
         ["asks", file] => asks::run(file).await,
         ["talks", file] => talk::run(file).await,
+        ["fetches", file] => fetch::run(file).await,
         ["https", target, name, path] => https(target, name, path, "").await,
         ["https", target, name, path, body] => https(target, name, path, body).await,
         ["flood", target, text, seconds] => {
@@ -112,13 +114,13 @@ fn held(target: SocketAddr, outcome: io::Result<u64>) -> Result<String, ProbeErr
     outcome.map(|count| format!("{count} came back")).map_err(|error| ProbeError::Refused(target, error))
 }
 
-fn resolve(target: &str) -> Result<SocketAddr, ProbeError> {
+pub(super) fn resolve(target: &str) -> Result<SocketAddr, ProbeError> {
     let none = || io::Error::from(io::ErrorKind::NotFound);
     let found = target.to_socket_addrs().and_then(|mut all| all.next().ok_or_else(none));
     found.map_err(|error| ProbeError::Address(target.to_owned(), error))
 }
 
-async fn connect(target: SocketAddr) -> Result<TcpStream, ProbeError> {
+pub(super) async fn connect(target: SocketAddr) -> Result<TcpStream, ProbeError> {
     match timeout(PATIENCE, TcpStream::connect(target)).await {
         Ok(stream) => stream.map_err(|error| ProbeError::Refused(target, error)),
         Err(_) => Err(ProbeError::Silent(target.to_string())),

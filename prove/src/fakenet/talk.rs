@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use super::probe::{ProbeError, client_config};
 
 /// How many run at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 /// How long the start of a connection and of TLS may take.
 const START: Duration = Duration::from_secs(10);
 /// As much of an answer as is kept.

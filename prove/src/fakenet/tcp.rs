@@ -21,6 +21,8 @@ pub const CATCH_ALL: u16 = 60_000;
 /// The ports that are open when nothing redirects.
 pub const PORTS: [u16; 8] = [22, 80, 443, 853, 8080, 8443, 8853, 9000];
 
+/// A name that belongs to the names below it, whose servers know no HTTP/2, as most behind a gateway.
+const HTTP1: &str = ".http1.test";
 const SSH: u16 = 22;
 const BANNER: &[u8] = b"SSH-2.0-fakenet\r\n";
 /// How much of a connection is written down: as it came, and again as decrypted.
@@ -33,6 +35,8 @@ pub struct Servers {
     pub recorder: Arc<Recorder>,
     /// What TLS servers speak.
     pub tls: Arc<rustls::ServerConfig>,
+    /// Likewise of those that know no HTTP/2.
+    pub tls_http1: Arc<rustls::ServerConfig>,
     /// Sites that tests made.
     pub pages: Pages,
     /// Counts connections.
@@ -139,7 +143,8 @@ impl Servers {
         let offered = hello.alpn().into_iter().flatten().map(|name| name.escape_ascii().to_string());
         let alpn = offered.collect::<Vec<_>>().join(",");
         self.recorder.write(&place.record(Kind::Tls).name(sni.clone()).what(alpn));
-        let stream = start.into_stream(Arc::clone(&self.tls)).await?;
+        let config = if sni.ends_with(HTTP1) { &self.tls_http1 } else { &self.tls };
+        let stream = start.into_stream(Arc::clone(config)).await?;
         let place = Place { layer: "tls", ..place };
         let mut tap = Tap::new(stream, place, Arc::clone(&self.recorder), LIMIT);
         match Speaks::of(tap.first_bytes().await?) {
