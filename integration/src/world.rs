@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::fakenet::fetch::{Fetch, Got};
 use crate::fakenet::talk::{Heard, Talk};
 use crate::rig::docker::{CommandError, docker};
 use crate::rig::sandbox::Sandbox;
@@ -164,6 +165,14 @@ impl Sandbox {
     /// [`WorldError`], when any is missing.
     pub fn talks(&self, agent: &str, talks: &[Talk]) -> Result<Vec<Heard>, WorldError> {
         self.batch(agent, "talks", talks)
+    }
+
+    /// Has a real client ask over connections of its own, side by side, beside an agent; what came of each request.
+    ///
+    /// # Errors
+    /// [`WorldError`], when any connection can't be made.
+    pub fn fetches(&self, agent: &str, fetches: &[Fetch]) -> Result<Vec<Vec<Got>>, WorldError> {
+        self.batch(agent, "fetches", fetches)
     }
 
     fn batch<T: Serialize, U: DeserializeOwned>(
