@@ -1,10 +1,13 @@
 //! Brings a rule change to where it counts: Envoy and CoreDNS first, then every agent of the project, the stopped ones
 //! too. What is no longer allowed is cut by init, in the agent's own namespace.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use bollard::Docker;
 use clawker_protocol::control::Op;
+use clawker_protocol::names::Name;
 use serde::Serialize;
 
 use crate::agent::{self, AgentError};
@@ -12,8 +15,10 @@ use crate::certs::Authority;
 use crate::config::Settings;
 use crate::control::{self, ControlError};
 use crate::enforcement::{self, EnforcementError, Prepared, Worked};
+use crate::gateway;
 use crate::lock::StateLock;
 use crate::paths::Paths;
+use crate::plan::Plan;
 use crate::project::Project;
 use crate::stack::{self, StackError, StackInfo};
 use crate::store::{self, AgentRecord, StoreError};
@@ -63,32 +68,34 @@ pub async fn apply(
     let project = Project::load(paths, dir)?;
     let records: Vec<AgentRecord> =
         store::agents(paths)?.into_iter().filter(|record| record.project_dir == dir).collect();
-    let mut worked = Vec::new();
-    for record in &records {
-        worked.push(enforcement::work_out(paths, lock, settings, &project, Some(&record.agent))?);
+    let stored = gateway::plans(paths)?;
+    // Agents without rules of their own share one. Without agents it is worked out only to see that it can be.
+    let owner = |record: &AgentRecord| Some(record.agent.clone()).filter(|agent| project.is_apart(agent));
+    let mut worked: BTreeMap<Option<Name>, Worked> = BTreeMap::new();
+    for owner in records.iter().map(owner).chain(records.is_empty().then_some(None)) {
+        if let Entry::Vacant(place) = worked.entry(owner) {
+            let agent = place.key().clone();
+            place.insert(enforcement::work_out(paths, lock, settings, &project, agent.as_ref(), &stored)?);
+        }
     }
     let mut applied = Applied::default();
     if records.is_empty() {
-        // Without agents a policy is worked out only to see that it can be.
-        enforcement::work_out(paths, lock, settings, &project, None)?;
         return Ok(applied);
     }
-    let mut plans: Vec<_> = worked.iter().map(|one| one.plan.clone()).collect();
-    plans.sort_by(|a, b| a.id.cmp(&b.id));
-    plans.dedup_by(|a, b| a.id == b.id);
+    let plans: Vec<Plan> = worked.values().map(|one| one.plan.clone()).collect();
     let Some(info) = stack::find(docker, paths).await? else {
         // Its network was taken away: each agent's start works everything out anew.
         enforcement::remember(paths, lock, &plans)?;
         return Ok(applied);
     };
     if stack::is_up(paths, &info) {
-        enforcement::put_into_force(paths, lock, &info, &plans).await?;
+        enforcement::put_into_force(paths, lock, &info, stored, &plans).await?;
     } else {
         enforcement::remember(paths, lock, &plans)?;
     }
     let authority = Authority::load_or_make(paths, lock).map_err(EnforcementError::from)?;
     let mut unreached = None;
-    for (record, worked) in records.iter().zip(&worked) {
+    for (record, worked) in records.iter().filter_map(|record| Some((record, worked.get(&owner(record))?))) {
         match tell(paths, (settings, &authority), record, worked, &info)? {
             Told::Running => applied.running.push(record.agent.to_string()),
             Told::Stopped => applied.stopped.push(record.agent.to_string()),

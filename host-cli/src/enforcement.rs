@@ -67,7 +67,7 @@ pub struct Worked {
 }
 
 /// Works out the policy of an agent (of a project's agents without rules of their own: `None`) and counts its
-/// generation up where it changed. Nothing of it is in force yet.
+/// generation up where it differs from its stored plan. Nothing of it is in force yet.
 ///
 /// # Errors
 /// [`EnforcementError`].
@@ -77,6 +77,7 @@ pub fn work_out(
     settings: &Settings,
     project: &Project,
     agent: Option<&Name>,
+    stored: &[Plan],
 ) -> Result<Worked, EnforcementError> {
     let own = agent.filter(|agent| project.is_apart(agent));
     let policy = project.policy(settings, own)?;
@@ -87,16 +88,14 @@ pub fn work_out(
     let extra_ca_pem = extra_ca(settings, project)?;
     let owner = Owner { id: &id, project_dir: &project.dir, upstream_dns, extra_ca_pem: &extra_ca_pem };
     let mut plan = Plan::new(owner, &policy, &mut alloc)?;
-    let stored: Option<Plan> = store::load(&paths.plan(&id))?;
-    plan.generation = match stored {
+    plan.generation = match stored.iter().find(|plan| plan.id == id) {
         Some(stored) => {
             plan.generation = stored.generation;
-            if plan == stored { stored.generation } else { alloc.generation(&id, stored.generation) }
+            if plan == *stored { stored.generation } else { alloc.generation(&id, stored.generation) }
         }
         // An agent that comes to have a policy of its own sees its number rise as well.
         None => {
-            let of_project =
-                gateway::plans(paths)?.into_iter().filter(|other| other.project_dir == project.dir);
+            let of_project = stored.iter().filter(|other| other.project_dir == project.dir);
             alloc.generation(&id, of_project.map(|other| other.generation).max().unwrap_or(0))
         }
     };
@@ -106,7 +105,7 @@ pub fn work_out(
     Ok(Worked { policy, plan })
 }
 
-/// Puts plans into the gateway beside all others', and remembers them once they are in force.
+/// Puts plans into the gateway beside all others that are stored, and remembers them once they are in force.
 ///
 /// # Errors
 /// [`EnforcementError`]; the old ones are in force then.
@@ -114,10 +113,12 @@ pub async fn put_into_force(
     paths: &Paths,
     lock: &StateLock,
     info: &StackInfo,
+    stored: Vec<Plan>,
     plans: &[Plan],
 ) -> Result<(), EnforcementError> {
-    let all = with(gateway::plans(paths)?, plans);
-    gateway::publish(paths, lock, info, &all).await?;
+    let differs = plans.iter().any(|plan| !stored.contains(plan));
+    let all = with(stored, plans);
+    gateway::publish(paths, lock, info, &all, differs).await?;
     remember(paths, lock, plans)
 }
 
@@ -126,13 +127,7 @@ pub async fn put_into_force(
 /// # Errors
 /// [`EnforcementError`].
 pub fn remember(paths: &Paths, _lock: &StateLock, plans: &[Plan]) -> Result<(), EnforcementError> {
-    for plan in plans {
-        let path = paths.plan(&plan.id);
-        if store::load::<Plan>(&path)?.as_ref() != Some(plan) {
-            store::save(&path, plan)?;
-        }
-    }
-    Ok(())
+    plans.iter().try_for_each(|plan| Ok(store::save_where_it_differs(&paths.plan(&plan.id), plan)?))
 }
 
 fn with(mut all: Vec<Plan>, new: &[Plan]) -> Vec<Plan> {
@@ -155,8 +150,9 @@ pub async fn prepare_agent(
     published: &[Published],
 ) -> Result<Prepared, EnforcementError> {
     let project = Project::load(paths, &loaded.dir)?;
-    let worked = work_out(paths, lock, &loaded.settings, &project, Some(agent))?;
-    put_into_force(paths, lock, info, std::slice::from_ref(&worked.plan)).await?;
+    let stored = gateway::plans(paths)?;
+    let worked = work_out(paths, lock, &loaded.settings, &project, Some(agent), &stored)?;
+    put_into_force(paths, lock, info, stored, std::slice::from_ref(&worked.plan)).await?;
     let authority = Authority::load_or_make(paths, lock)?;
     prepared(&worked, info, (&authority, published))
 }

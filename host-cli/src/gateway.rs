@@ -24,6 +24,8 @@ use crate::store::{self, StoreError};
 mod check;
 pub mod fence;
 
+use check::Check;
+
 /// How long Envoy and CoreDNS may take to take a change.
 const TIME: Duration = Duration::from_secs(10);
 
@@ -147,7 +149,8 @@ fn tidy(paths: &Paths, plans: &[Plan]) {
     }
 }
 
-/// Puts the plans of all policies into force and waits until both have taken them.
+/// Puts the plans of all policies into force and waits until both have taken them. `differs` says that they are known
+/// not to be what is in force; what else may have changed is found out here.
 ///
 /// # Errors
 /// [`GatewayError`].
@@ -156,11 +159,13 @@ pub async fn publish(
     lock: &StateLock,
     info: &StackInfo,
     plans: &[Plan],
+    differs: bool,
 ) -> Result<(), GatewayError> {
     let secrets = secrets(paths, lock, plans)?;
+    let begun = if differs { Some(Check::begin(paths, info, plans, &secrets).await?) } else { None };
     let mut swap = Swap::default();
     let dials = fence::Change::begin(paths, plans, info.subnet)?;
-    let swapped = swap_in(&mut swap, paths, info, plans, &secrets).await;
+    let swapped = swap_in(&mut swap, paths, info, (plans, &secrets), begun).await;
     let outcome = swapped.and_then(|()| dials.finish(paths));
     if outcome.is_err() {
         if swap.done.iter().any(|(path, _)| path.ends_with(dns::COREFILE)) {
@@ -177,17 +182,22 @@ async fn swap_in(
     swap: &mut Swap,
     paths: &Paths,
     info: &StackInfo,
-    plans: &[Plan],
-    secrets: &Secrets,
+    (plans, secrets): (&[Plan], &Secrets),
+    begun: Option<Check<'_>>,
 ) -> Result<(), GatewayError> {
     let run = paths.run_dir();
     // CoreDNS looks for new zones five times a second: it does while Envoy checks. A name that resolves too early only
     // leads to a listener that refuses it.
     put_dns(swap, paths, plans)?;
     reload_coredns(&info.docker, paths).await?;
+    // Made meanwhile, put once Envoy has said yes.
     let files = envoy_files(paths, plans, secrets);
-    if is_new_to_envoy(&files) {
-        check::check(paths, info, plans, secrets).await?;
+    let check = match begun {
+        None if is_new_to_envoy(&files) => Some(Check::begin(paths, info, plans, secrets).await?),
+        begun => begun,
+    };
+    if let Some(check) = check {
+        check.end().await?;
     }
     let before = admin::taken(&run).map_err(GatewayError::NoEnvoy)?.refusals();
     let expected = put_envoy(swap, paths, files)?;

@@ -110,6 +110,19 @@ pub fn save<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
     write_atomically(path, &serde_json::to_vec_pretty(value).map_err(damaged)?, 0o600)
 }
 
+/// Likewise, but leaves a file alone that holds it already.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn save_where_it_differs<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
+    let damaged = |source| StoreError::Damaged { path: path.to_owned(), source };
+    let bytes = serde_json::to_vec_pretty(value).map_err(damaged)?;
+    if fs::read(path).ok().as_deref() == Some(&bytes) {
+        return Ok(());
+    }
+    write_atomically(path, &bytes, 0o600)
+}
+
 /// Reads a value; `None` where there is no such file.
 ///
 /// # Errors

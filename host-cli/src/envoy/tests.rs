@@ -54,6 +54,30 @@ fn a_rule_change_touches_no_chain() {
     assert_eq!(chains(&["allow a.test tls"]), chains(&["allow b.test tls", "deny .c.test tls"]));
 }
 
+/// What is left out of a check is names that are led as others are, and nothing else.
+#[test]
+fn a_check_has_every_chain_route_and_form_of_entry_and_few_names() {
+    let names: Vec<String> = (0..100).map(|number| format!("allow n{number}.test tls")).collect();
+    let mut rules: Vec<&str> = RULES.to_vec();
+    rules.extend(names.iter().map(String::as_str));
+    let plan = plan(&rules);
+    for judged in &plan.judged {
+        let (whole, sample) = (judged, tls::sample(judged));
+        let of = |one: &Judged| judging(&plan, one, http::inline(&plan, one), Source::Files);
+        let (whole, sample) = (of(whole), of(&sample));
+        assert_eq!(whole["filter_chains"], sample["filter_chains"]);
+        let matcher = |listener: &Value| listener["filter_chain_matcher"].clone();
+        let map = |listener: &Value| matcher(listener)["matcher_tree"]["exact_match_map"]["map"].clone();
+        assert_eq!(matcher(&whole)["on_no_match"], matcher(&sample)["on_no_match"]);
+        let entries = |map: &Value| -> std::collections::BTreeSet<String> {
+            map.as_object().into_iter().flatten().map(|(_, entry)| entry.to_string()).collect()
+        };
+        assert_eq!(entries(&map(&whole)), entries(&map(&sample)));
+        assert!(map(&sample).as_object().is_none_or(|map| map.len() < 10), "{sample}");
+    }
+    assert_eq!(plan.judged.iter().filter(|judged| judged.exact.len() > 100).count(), 1);
+}
+
 #[test]
 fn the_version_follows_the_content() {
     let one = file(Kind::Cluster, vec![json!({"name": "a"})]);

@@ -2,14 +2,14 @@
 //! chains change only with the kinds of dialling that rules ask for; what changes with the names is the matcher that
 //! chooses between them, so that no such change drains a connection.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
 use super::secrets::{self, Source};
 use super::{NOWHERE, cluster, http, listener, typed};
 use crate::plan::{Dial, Door, Judged, Plan};
-use crate::policy::Action;
+use crate::policy::{Action, Proto};
 
 /// The chains' names; the access log's verdict. A kind of dialling stands behind the first.
 const PASS: &str = "allow";
@@ -81,6 +81,17 @@ fn chain_of(door: &Door) -> String {
             format!("{PASS}{}{}", space.unwrap_or_default(), name.unwrap_or_default())
         }
     }
+}
+
+/// A listener that has every form of entry and every chain, route and certificate, and of the exact names that are passed
+/// on or refused unopened one for each chain. The others differ in the matcher's key alone, in which Envoy takes any text.
+pub fn sample(judged: &Judged) -> Judged {
+    let mut seen = BTreeSet::new();
+    let has_routes = |door: &Door| judged.proto == Proto::Http || door.inspect;
+    let exact = judged.exact.iter().filter(|(_, door)| has_routes(door) || seen.insert(chain_of(door)));
+    let exact = exact.map(|(name, door)| (name.clone(), door.clone())).collect();
+    let below = judged.below.clone();
+    Judged { proto: judged.proto, port: judged.port, listener: judged.listener, exact, below }
 }
 
 /// Exact names first, then wildcards from the closest on, then no. Of thousands of names all but a few lead to the same

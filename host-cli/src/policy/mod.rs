@@ -10,6 +10,7 @@ mod path;
 mod pattern;
 mod rule;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
@@ -94,16 +95,18 @@ impl Policy {
     /// # Errors
     /// [`PolicyError`].
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Result<Self, PolicyError> {
-        let mut all: Vec<Rule> = floor::rules().collect();
-        let mut seen: BTreeMap<(Layer, String), String> = BTreeMap::new();
-        for rule in rules {
-            let key = rule.key();
-            if let Some(first) = seen.insert((rule.layer, key.clone()), rule.place.clone()) {
-                return Err(PolicyError::Twice { first, second: rule.place, key });
-            }
-            all.push(rule);
+        let rules = floor::rules().chain(rules);
+        let mut keyed: Vec<(Layer, String, Rule)> =
+            rules.map(|rule| (rule.layer, rule.key(), rule)).collect();
+        // Stable: of two alike the one that came first stays first.
+        keyed.sort_by(|(a, one, _), (b, other, _)| (a, one).cmp(&(b, other)));
+        let pairs = keyed.iter().zip(keyed.iter().skip(1));
+        let mut twice = pairs.filter(|((a, one, _), (b, other, _))| (a, one) == (b, other));
+        if let Some(((_, key, first), (_, _, second))) = twice.next() {
+            let (first, second) = (first.place.clone(), second.place.clone());
+            return Err(PolicyError::Twice { first, second, key: key.clone() });
         }
-        all.sort_by_cached_key(|rule| (rule.layer, rule.key()));
+        let all: Vec<Rule> = keyed.into_iter().map(|(_, _, rule)| rule).collect();
         let policy = Self { deciding: deciding(&all), rules: all };
         policy.refuse_clashes()?;
         Ok(policy)
@@ -222,9 +225,9 @@ fn deciding(rules: &[Rule]) -> BTreeMap<(Proto, u16), HashMap<String, Decision>>
     for (at, rule) in named().filter(|(_, rule)| !is_final(rule)) {
         for port in rule.each_port() {
             let table = deciding.entry((rule.proto, port)).or_default();
-            match table.get_mut(&rule.dst.to_string()) {
-                Some(decision) => decision.join(at, rule),
-                None => drop(table.insert(rule.dst.to_string(), Decision::of(at, rule))),
+            match table.entry(rule.dst.to_string()) {
+                Entry::Occupied(mut there) => there.get_mut().join(at, rule),
+                Entry::Vacant(place) => drop(place.insert(Decision::of(at, rule))),
             }
         }
     }

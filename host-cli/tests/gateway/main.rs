@@ -80,14 +80,16 @@ impl World {
         });
         let project = Project { dir: self.root.join("project"), accepted: None, cli: cli.collect() };
         let lock = StateLock::acquire(&self.paths).unwrap();
-        enforcement::work_out(&self.paths, &lock, &self.settings, &project, None).unwrap()
+        let stored = gateway::plans(&self.paths).unwrap();
+        enforcement::work_out(&self.paths, &lock, &self.settings, &project, None, &stored).unwrap()
     }
 
     async fn put(&self, rules: &[&str]) -> Worked {
         let worked = self.work_out(rules);
         let lock = StateLock::acquire(&self.paths).unwrap();
         let plans = std::slice::from_ref(&worked.plan);
-        enforcement::put_into_force(&self.paths, &lock, &self.info, plans).await.unwrap();
+        let stored = gateway::plans(&self.paths).unwrap();
+        enforcement::put_into_force(&self.paths, &lock, &self.info, stored, plans).await.unwrap();
         worked
     }
 
@@ -262,10 +264,15 @@ async fn bad_is_refused(world: &World) {
     let read = |name: &str| std::fs::read(world.paths.envoy_dir().join(name)).unwrap();
     let before = read(clawker::envoy::LISTENERS);
     let lock = StateLock::acquire(&world.paths).unwrap();
-    let error = gateway::publish(&world.paths, &lock, &world.info, &[worked.plan.clone()]).await.unwrap_err();
-    assert!(error.to_string().contains("the old one stays in force"), "{error}");
-    assert_eq!(read(clawker::envoy::LISTENERS), before);
-    assert_eq!(wire::ask(world.info.coredns, worked.plan.dns_port, "alone.test", 1).code, 0);
+    // Whether it is known beforehand that there is something to check, or only seen by the files.
+    for differs in [true, false] {
+        let plans = [worked.plan.clone()];
+        let error = gateway::publish(&world.paths, &lock, &world.info, &plans, differs).await.unwrap_err();
+        assert!(error.to_string().contains("Envoy refuses the new policy"), "{error}");
+        assert_eq!(read(clawker::envoy::LISTENERS), before);
+        assert!(!world.paths.envoy_dir().join(clawker::envoy::CHECK).exists());
+        assert_eq!(wire::ask(world.info.coredns, worked.plan.dns_port, "alone.test", 1).code, 0);
+    }
 }
 
 fn listener(worked: &Worked, proto: Proto, port: u16) -> u16 {
