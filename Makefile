@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install images test test-engines demo bench lint clean
+.PHONY: help setup build install images test test-engines demo bench bench-policy lint clean
 
 help: ## List these jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ demo: ## Set everything up, then show the main job on a made-up internet
 
 bench: ## Set everything up, then measure
 	@scripts/bench
+
+bench-policy: ## Set everything up, measure growing policies, and write docs/policy-growth.md
+	@scripts/bench-policy --write
 
 lint: ## Check formatting and warnings
 	scripts/lint

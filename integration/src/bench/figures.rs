@@ -36,6 +36,11 @@ impl Figures {
         self.at(95)
     }
 
+    /// The largest.
+    pub fn max(&self) -> Duration {
+        self.at(100)
+    }
+
     /// How many times it was measured.
     pub fn count(&self) -> usize {
         self.sorted.len()
@@ -120,6 +125,7 @@ mod tests {
         assert_eq!(figures.min(), Duration::from_millis(1));
         assert_eq!(figures.median(), Duration::from_millis(50));
         assert_eq!(figures.p95(), Duration::from_millis(95));
+        assert_eq!(figures.max(), Duration::from_millis(100));
         assert!(Figures::of(vec![]).is_none());
     }
 }

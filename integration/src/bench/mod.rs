@@ -2,5 +2,6 @@
 
 pub mod command;
 pub mod figures;
+pub mod policy;
 pub mod rules;
 pub mod start;

@@ -99,6 +99,11 @@ impl Rig {
         format!("clawker-fakenet-{}", self.instance)
     }
 
+    /// The label of what goes with this rig, for a container of a benchmark.
+    pub fn label(&self) -> String {
+        format!("{LABEL}={}", self.instance)
+    }
+
     /// An image that holds nothing but the program, with `probe` as its entry point: a client for tests.
     pub fn image(&self) -> String {
         format!("{}:{}", image::REPOSITORY, self.instance)

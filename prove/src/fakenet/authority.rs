@@ -1,11 +1,11 @@
 //! The fake internet's certificate authority: made anew at every start, mints a leaf for whatever name a client
-//! asks for. Its key never leaves the process.
+//! asks for. Its own key never leaves the process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
 use rustls::crypto::ring::{default_provider, sign::any_supported_type};
@@ -82,6 +82,23 @@ impl Authority {
         if let Some(leaf) = leaves.get(name) {
             return Ok(Arc::clone(leaf));
         }
+        let (certificate, key) = self.mint(name)?;
+        let key = any_supported_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))?;
+        let leaf = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key));
+        leaves.insert(name.to_owned(), Arc::clone(&leaf));
+        Ok(leaf)
+    }
+
+    /// A leaf and its key as PEM, for a server that is not ours.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] when it can't be made.
+    pub fn leaf_pem(&self, name: &str) -> Result<(String, String), AuthorityError> {
+        let (certificate, key) = self.mint(name)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
+    fn mint(&self, name: &str) -> Result<(Certificate, KeyPair), AuthorityError> {
         let fault = name.strip_suffix(BAD).unwrap_or_default();
         let shown = if fault == "wrong" { NO_NAME } else { name };
         let mut params = CertificateParams::new(vec![shown.to_owned()])?;
@@ -98,10 +115,7 @@ impl Authority {
             "alone" => params.self_signed(&key)?,
             _ => params.signed_by(&key, &self.issuer)?,
         };
-        let key = any_supported_type(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))?;
-        let leaf = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key));
-        leaves.insert(name.to_owned(), Arc::clone(&leaf));
-        Ok(leaf)
+        Ok((certificate, key))
     }
 }
 

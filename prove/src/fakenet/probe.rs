@@ -200,7 +200,7 @@ async fn https(target: &str, name: &str, path: &str, body: &str) -> Result<Strin
 ///
 /// # Errors
 /// [`ProbeError::Roots`].
-pub(super) fn client_config() -> Result<rustls::ClientConfig, ProbeError> {
+pub fn client_config() -> Result<rustls::ClientConfig, ProbeError> {
     let file = PathBuf::from(std::env::var_os("SSL_CERT_FILE").unwrap_or_default());
     let pem = fs::read(&file).map_err(|_| ProbeError::Roots(file.clone()))?;
     let mut roots = rustls::RootCertStore::empty();
