@@ -12,7 +12,7 @@ const MILLIS: u64 = 600;
 /// How often all are taken.
 const ROUNDS: usize = 3;
 /// Bytes of a large body.
-const LARGE: u64 = 32 << 20;
+const LARGE: u64 = 4 << 20;
 
 /// A way that something takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ impl What {
         match self {
             Self::Question => "DNS question",
             Self::SetUp => "TLS set-up, passed on",
-            Self::Body => "32 MiB body, passed on",
+            Self::Body => "4 MiB body, passed on",
             Self::Request => "HTTP/1.1 request, paths judged",
         }
     }
@@ -63,7 +63,7 @@ pub fn measure(world: &World, peers: &Peers) -> Result<Results, WorldError> {
     for _ in 0..ROUNDS {
         for (key, task) in tasks(peers, &resolver) {
             let outcome = if key.2 == Way::Ours { from_agent(world, &task)? } else { peers.ask(&task)? };
-            if outcome.errors > 0 || outcome.count < 5 {
+            if outcome.errors > 0 || outcome.count < 3 {
                 let said = format!("{key:?} of {task:?}: {outcome:?}");
                 return Err(WorldError::Clawker("load".to_owned(), said));
             }
