@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install images test test-engines demo bench bench-policy lint clean
+.PHONY: help setup build install images test test-engines fuzz demo bench bench-policy lint clean
 
 help: ## List these jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench: ## Set everything up, then measure
 
 bench-policy: ## Set everything up, measure growing policies, and write docs/policy-growth.md
 	@scripts/bench-policy --write
+fuzz: ## Try every parser of foreign bytes on made-up ones, for FUZZ_SECONDS each
+	scripts/setup test
+	scripts/fuzz
 
 lint: ## Check formatting and warnings
 	scripts/lint

@@ -47,12 +47,11 @@ impl Output {
     /// # Errors
     /// As [`Self::line`].
     pub fn value<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
-        let text = if std::io::stdout().is_terminal() {
-            serde_json::to_string_pretty(value)?
+        if std::io::stdout().is_terminal() {
+            self.line(&escape_json(&serde_json::to_string_pretty(value)?))
         } else {
-            serde_json::to_string(value)?
-        };
-        self.line(&text)
+            self.line(&json(value)?)
+        }
     }
 
     /// A note for the user.
@@ -98,9 +97,34 @@ pub fn escape_lines(text: &str) -> String {
     text.chars().flat_map(|c| Piece::of(c, c == '\n' || is_harmless(c))).collect()
 }
 
+/// A value as one line of JSON that is safe on a terminal.
+///
+/// # Errors
+/// serde's.
+pub fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
+    serde_json::to_string(value).map(|text| escape_json(&text))
+}
+
+/// JSON may hold anything above U+001F as it is: what steers a terminal becomes `\uXXXX`, which reads the same. Such
+/// characters stand only inside of its texts, newlines only between.
+fn escape_json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || is_harmless(c) {
+            escaped.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
+}
+
+/// Whether a character is one that is seen and leaves those around it alone: no control (Cc), no line's or paragraph's end
+/// (Zl, Zp), none of the formatting ones (Cf) that are not part of a script, nor a tag.
 fn is_harmless(c: char) -> bool {
     let steers = c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
     !steers
 }
 
@@ -157,10 +181,22 @@ mod tests {
             ("a\r\nb", "a\\r\\nb"),
             ("a\u{9b}1mb", "a\\u{9b}1mb"),
             ("\u{202e}cod.exe", "\\u{202e}cod.exe"),
+            ("gith\u{ad}ub\u{e0041}", "gith\\u{ad}ub\\u{e0041}"),
         ] {
             assert_eq!(escape(text), expected);
         }
         assert_eq!(escape_lines("a\nb\u{7}"), "a\nb\\u{7}");
+    }
+
+    #[test]
+    fn nor_by_json_which_reads_the_same() {
+        let text = "a\u{9b}1m\u{7f}\u{202e}\u{e0041}\n\"ü\\";
+        let json = json(text).unwrap();
+        assert_eq!(json, r#""a\u009b1m\u007f\u202e\udb40\udc41\n\"ü\\""#);
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        let pretty = escape_json(&serde_json::to_string_pretty(&[text]).unwrap());
+        assert_eq!(serde_json::from_str::<[String; 1]>(&pretty).unwrap(), [text]);
+        assert_eq!(pretty.lines().count(), 3);
     }
 
     #[test]

@@ -49,6 +49,10 @@ impl Tail {
             begins && bytes.get(*at..*at + known) == Some(self.last.as_slice())
         });
         let skip = after.map_or(0, |at| at + known);
+        if after.is_none() {
+            // Nothing stands before what comes next: there may be no whole line in it yet.
+            self.last.clear();
+        }
         self.offset = skip as u64;
         Ok(self.take(bytes.get(skip..).unwrap_or_default()))
     }
@@ -86,6 +90,22 @@ impl Tail {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn a_file_that_was_emptied_is_followed_on() {
+        let path = std::env::temp_dir().join(format!("clawker-tail-emptied-{}", std::process::id()));
+        fs::write(&path, "1\n2\n").unwrap();
+        let mut tail = Tail::new(path.clone());
+        assert_eq!(tail.lines().unwrap(), ["1", "2"]);
+        for half in ["", "3"] {
+            fs::write(&path, half).unwrap();
+            assert!(tail.lines().unwrap().is_empty());
+            assert!(tail.lines().unwrap().is_empty());
+        }
+        fs::write(&path, "3\n4\n").unwrap();
+        assert_eq!(tail.lines().unwrap(), ["3", "4"]);
+        fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn every_whole_line_comes_once_whatever_becomes_of_the_file() {

@@ -23,7 +23,8 @@ pub fn account(uid: u32) -> Account {
     account_in(&passwd, &group, uid, fallback)
 }
 
-fn account_in(passwd: &str, group: &str, uid: u32, fallback_home: &str) -> Account {
+/// Looks a uid up in the text of both files.
+pub fn account_in(passwd: &str, group: &str, uid: u32, fallback_home: &str) -> Account {
     let line = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|fields| match fields
         .as_slice()
     {

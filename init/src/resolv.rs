@@ -46,7 +46,8 @@ pub fn nameservers(opening: Opening, coredns: Ipv4Addr) -> Vec<Ipv4Addr> {
 /// The file's new text: `nameserver` lines first, then every other line as it was.
 pub fn rewrite(original: &str, nameservers: &[Ipv4Addr]) -> String {
     let mut text: String = nameservers.iter().map(|address| format!("nameserver {address}\n")).collect();
-    for line in original.lines().filter(|line| !is_ours(line)) {
+    // Not `lines`, which would take a carriage return away each time.
+    for line in original.split('\n').filter(|line| !is_ours(line)) {
         text.push_str(line);
         text.push('\n');
     }
@@ -117,6 +118,14 @@ mod tests {
             rewrite(original, &[COREDNS]),
             "nameserver 172.20.0.3\nsearch corp.example\n\toptions ndots:0\n"
         );
+    }
+
+    #[test]
+    fn what_was_written_is_left_as_it_is() {
+        for odd in ["options ndots:0\r\r\nnameserver ::1\r\n", "search a.test", "\r\n\u{b}x\n"] {
+            let once = rewrite(odd, &[COREDNS]);
+            assert_eq!(rewrite(&once, &[COREDNS]), once);
+        }
     }
 
     #[test]

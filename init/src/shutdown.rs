@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 mod rest;
-pub use rest::{Rest, ignores_term};
+pub use rest::{Rest, ignores, ignores_term};
 
 /// From the first TERM or INT to KILL where nobody said otherwise; below Docker's 10 s.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(8);

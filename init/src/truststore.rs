@@ -10,6 +10,8 @@ const HEADER: [u8; 8] = [0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2];
 const TRUSTED: u32 = 2;
 /// JKS: the length of the digest at its end.
 const DIGEST: usize = 20;
+/// JKS: the shortest entry: tag, an alias without a letter, its time, a type without one, a certificate without a byte.
+const SHORTEST: usize = 4 + 2 + 8 + 2 + 4;
 /// The password of every JRE's own store. It keeps no secret: it guards against a damaged file.
 const PASSWORD: &str = "changeit";
 /// What JKS puts between the password and the content, for its digest.
@@ -30,15 +32,22 @@ impl Entries {
         if let Some(rest) = store.strip_prefix(&HEADER) {
             let (count, rest) = rest.split_first_chunk()?;
             let bytes = rest.get(..rest.len().checked_sub(DIGEST)?)?.to_vec();
-            return Some(Self { count: u32::from_be_bytes(*count), bytes });
+            let count = u32::from_be_bytes(*count);
+            // More entries than can be there: Java would not read it, with ours in it or without.
+            let fits = usize::try_from(count).is_ok_and(|count| count <= bytes.len() / SHORTEST);
+            return fits.then_some(Self { count, bytes });
         }
         let mut entries = Self::default();
         let mut rest = store;
         while let Some(at) = rest.windows(X509.len()).position(|bytes| bytes == X509) {
-            rest = &rest[at + X509.len()..];
+            rest = rest.get(at + X509.len()..).unwrap_or_default();
             // [0] EXPLICIT OCTET STRING, which holds the certificate.
-            if let Some(certificate) = content(0xa0, rest).and_then(|inner| content(0x04, inner)) {
+            if let Some((explicit, behind)) = content(0xa0, rest)
+                && let Some((certificate, _)) = content(0x04, explicit)
+            {
                 entries.add("image", certificate);
+                // One inside of another would be none, and many of them more than memory holds.
+                rest = behind;
             }
         }
         (entries.count > 0).then_some(entries)
@@ -71,8 +80,8 @@ impl Entries {
     }
 }
 
-/// The content of a DER value with this tag; `None` for another or one that is cut short.
-fn content(tag: u8, der: &[u8]) -> Option<&[u8]> {
+/// The content of a DER value with this tag, and what is behind it; `None` for another or one that is cut short.
+fn content(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[found, length], rest) = der.split_first_chunk()?;
     let (length, rest) = match length {
         0..=0x7f => (usize::from(length), rest),
@@ -82,7 +91,7 @@ fn content(tag: u8, der: &[u8]) -> Option<&[u8]> {
         }
         _ => return None,
     };
-    (found == tag).then(|| rest.get(..length))?
+    (found == tag).then(|| rest.split_at_checked(length))?
 }
 
 /// The certificates of a PEM text, as DER. What is none is passed over, as other readers of bundles do.
@@ -169,6 +178,30 @@ mod tests {
         expected.add("image", &[0x30, 1, 7]);
         expected.add("image", &[0x30, 0]);
         assert_eq!(Entries::read(&store), Some(expected));
+    }
+
+    #[test]
+    fn certificates_inside_of_each_other_do_not_fill_memory() {
+        let mut store = Vec::new();
+        for left in (0u32..500).rev() {
+            // Each claims everything up to the end.
+            let length = left * 24;
+            store.extend(X509);
+            store.extend(
+                [&[0xa0, 0x84][..], &(length + 6).to_be_bytes(), &[0x04, 0x84], &length.to_be_bytes()]
+                    .concat(),
+            );
+        }
+        let read = Entries::read(&store).unwrap().write();
+        assert!(read.len() <= 2 * store.len(), "{} bytes of {}", read.len(), store.len());
+    }
+
+    #[test]
+    fn a_store_with_more_entries_than_it_has_room_for_is_none() {
+        let with = |count: u32| [&HEADER[..], &count.to_be_bytes(), &[0; SHORTEST], &[0; DIGEST]].concat();
+        assert!(Entries::read(&with(1)).is_some());
+        assert_eq!(Entries::read(&with(2)), None);
+        assert_eq!(Entries::read(&with(u32::MAX)), None);
     }
 
     #[test]

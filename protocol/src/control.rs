@@ -290,6 +290,26 @@ struct Envelope {
     seconds: Value,
 }
 
+/// What is wrong with a request, on one short line: the text that serde shows of it may be as long as a request, and is as
+/// its sender chose it.
+fn brief(error: &serde_json::Error) -> String {
+    const MAX: usize = 200;
+    let text = error.to_string();
+    let mut shown = String::new();
+    for c in text.chars() {
+        if shown.len() >= MAX {
+            shown.push('…');
+            break;
+        }
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// Reads one request line, naming each mistake. On an error the answer to send comes back.
 ///
 /// The envelope comes first and the operation's own part after it, each straight from the line: [`Request`]'s derived
@@ -299,8 +319,9 @@ struct Envelope {
 /// The [`Response`] that says what is wrong.
 pub fn parse_request(line: &[u8]) -> Result<Request, Box<Response>> {
     let refuse = |id, code, message: String| Box::new(Response::refused(id, code, message));
-    let envelope: Envelope = serde_json::from_slice(line)
-        .map_err(|error| refuse(0, ErrorCode::BadRequest, format!("not a request in JSON: {error}")))?;
+    let envelope: Envelope = serde_json::from_slice(line).map_err(|error| {
+        refuse(0, ErrorCode::BadRequest, format!("not a request in JSON: {}", brief(&error)))
+    })?;
     let id = envelope
         .id
         .as_u64()
@@ -313,7 +334,7 @@ pub fn parse_request(line: &[u8]) -> Result<Request, Box<Response>> {
         .op
         .as_str()
         .ok_or_else(|| refuse(ErrorCode::BadRequest, "\"op\" must be a text".to_owned()))?;
-    let bad = |error: serde_json::Error| refuse(ErrorCode::BadRequest, error.to_string());
+    let bad = |error: serde_json::Error| refuse(ErrorCode::BadRequest, brief(&error));
     let op = match name {
         "status" => Op::Status,
         "enable" => Op::Enable,
@@ -369,6 +390,24 @@ mod tests {
         assert_eq!(code(r#"{"v":1,"id":1,"op":"bypass","seconds":-1}"#), ErrorCode::OutOfRange);
         assert_eq!(code(r#"{"v":1,"id":1,"op":"bypass","seconds":1e99}"#), ErrorCode::OutOfRange);
         assert_eq!(code(r#"{"v":1,"id":1,"op":"bypass"}"#), ErrorCode::OutOfRange);
+    }
+
+    #[test]
+    fn an_answer_is_short_whatever_was_sent() {
+        let long = "\u{9b}".repeat(5_000);
+        let line = format!(
+            r#"{{"v":1,"id":1,"op":"policy","enforcement":{{"generation":1,"envoy":"172.20.0.2","coredns":"172.20.0.3",
+            "dns_port":1,"open_dns_port":2,"published":[{{"transport":"{long}","port":1}}]}}}}"#
+        );
+        for line in [line, format!(r#"{{"v":1,"id":1,"op":"status","secret":{{"{long}":1}}}}"#)] {
+            let error = parse_request(line.as_bytes()).unwrap_err().error.unwrap();
+            assert_eq!(error.code, ErrorCode::BadRequest);
+            assert!(
+                error.message.len() < 300 && !error.message.contains(char::is_control),
+                "{}",
+                error.message
+            );
+        }
     }
 
     #[test]

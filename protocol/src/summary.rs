@@ -50,7 +50,7 @@ pub fn write(rules: &[SummaryRule]) -> String {
 /// The rules of a text; what is no line of one is left out.
 pub fn parse(text: &str) -> Vec<SummaryRule> {
     let mut rules: Vec<SummaryRule> = Vec::new();
-    for line in text.lines() {
+    for line in text.split_terminator('\n') {
         let mut fields = line.split('\t');
         let mut next = || fields.next().unwrap_or_default().to_owned();
         let dst = next();
@@ -98,6 +98,8 @@ mod tests {
             SummaryRule { dst: "10.0.0.0/8".to_owned(), expires: Some(7), ..SummaryRule::default() },
         ];
         assert_eq!(parse(&write(&rules)), rules);
+        let odd = parse("a.test\ttls\t443\tallow\t\tallow\r\n");
+        assert_eq!(parse(&write(&odd)), odd);
         assert_eq!(parse("\tx\n"), Vec::new());
     }
 }

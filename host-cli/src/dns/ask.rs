@@ -49,8 +49,9 @@ pub fn answers(server: Ipv4Addr, port: u16) -> bool {
 
 /// An answer, as far as it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Answer {
-    serial: Option<u32>,
+pub struct Answer {
+    /// The serial of its SOA record, where it has one.
+    pub serial: Option<u32>,
 }
 
 /// One question; `None` when no answer came.
@@ -92,7 +93,8 @@ fn question(id: u16) -> Vec<u8> {
     message
 }
 
-fn parse(message: &[u8], id: u16) -> Option<Answer> {
+/// Reads an answer to the question with this id; `None` where it is none.
+pub fn parse(message: &[u8], id: u16) -> Option<Answer> {
     let word = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
     if word(0)? != id || word(2)? & 0x8000 == 0 {
         return None;

@@ -100,10 +100,13 @@ fn children(pid: &str) -> Vec<i32> {
 
 /// Whether a process ignores TERM, as interactive shells do.
 pub fn ignores_term(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| ignores(&status, libc::SIGTERM))
+    // Bytes: a process names itself, and not always in UTF-8.
+    fs::read(format!("/proc/{pid}/status"))
+        .is_ok_and(|status| ignores(&String::from_utf8_lossy(&status), libc::SIGTERM))
 }
 
-fn ignores(status: &str, signal: i32) -> bool {
+/// Whether a process with this `/proc/PID/status` ignores a signal.
+pub fn ignores(status: &str, signal: i32) -> bool {
     status
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:"))

@@ -43,7 +43,7 @@ pub async fn run(ctx: &Context, args: &LogArgs) -> Outcome {
     }
     if ctx.output.json {
         for entry in &entries {
-            ctx.output.line(&serde_json::to_string(entry)?)?;
+            ctx.output.line(&output::json(entry)?)?;
         }
         return Ok(OK);
     }
