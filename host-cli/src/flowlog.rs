@@ -42,7 +42,10 @@ pub struct Entry {
     /// The rule that says the same now, where one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// Class, process, path, response code: whatever the witness knows besides.
+    /// The uid of the socket that sent a packet, where init knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Class, path, response code: whatever the witness knows besides.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
@@ -67,6 +70,7 @@ impl Entry {
             method: None,
             path: None,
             rule: None,
+            uid: None,
             detail: String::new(),
         }
     }
@@ -75,9 +79,10 @@ impl Entry {
     pub fn cells(&self) -> [String; 7] {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         let name = self.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let known = Some(self.detail.clone()).filter(|text| !text.is_empty());
+        let uid = self.uid.map(|uid| format!("uid {uid}"));
         let rule = self.rule.as_ref().map(|rule| format!("by \"{rule}\""));
-        let detail: Vec<String> =
-            [Some(self.detail.clone()).filter(|text| !text.is_empty()), rule].into_iter().flatten().collect();
+        let detail: Vec<String> = [known, uid, rule].into_iter().flatten().collect();
         [
             clock(self.time),
             self.agent.clone(),
@@ -93,16 +98,13 @@ impl Entry {
 /// An event of init's.
 pub fn of_init(line: &str) -> Option<Entry> {
     let event: Event = serde_json::from_str(line).ok()?;
-    let flow = |verdict: &str, flow: Flow, class: &str| {
-        let process = flow.process.map(|name| format!("by {name}"));
-        let detail = [Some(class.to_owned()).filter(|class| !class.is_empty()), process];
-        Entry {
-            proto: flow.proto,
-            port: flow.port,
-            name: flow.question,
-            detail: detail.into_iter().flatten().collect::<Vec<_>>().join(" "),
-            ..Entry::new(event.time, "init", verdict, flow.destination)
-        }
+    let flow = |verdict: &str, flow: Flow, class: &str| Entry {
+        proto: flow.proto,
+        port: flow.port,
+        name: flow.question,
+        uid: flow.uid,
+        detail: class.to_owned(),
+        ..Entry::new(event.time, "init", verdict, flow.destination)
     };
     let happened = |verdict: &str, target: String, detail: String| Entry {
         detail,
@@ -231,12 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn init_s_denials_keep_their_class() {
-        let entry = of_init(
-            r#"{"time":5,"event":"denied","class":"udp","proto":"udp","destination":"198.51.100.9","port":53}"#,
-        );
-        let entry = entry.unwrap();
+    fn init_s_denials_keep_their_class_and_whose_they_were() {
+        let line = r#"{"time":5,"event":"denied","class":"udp","proto":"udp","destination":"198.51.100.9","port":53,"uid":1001}"#;
+        let entry = of_init(line).unwrap();
         assert!(entry.is_denial());
-        assert_eq!((entry.port, entry.detail.as_str()), (Some(53), "udp"));
+        assert_eq!((entry.port, entry.detail.as_str(), entry.uid), (Some(53), "udp", Some(1001)));
+        assert_eq!(entry.cells()[6], "udp; uid 1001");
+        let untold = of_init(&line.replace(",\"uid\":1001", "")).unwrap();
+        assert_eq!(untold.cells()[6], "udp");
     }
 }

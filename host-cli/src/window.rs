@@ -58,8 +58,8 @@ pub struct Opened {
     pub port: Option<u16>,
     /// New flows.
     pub flows: u64,
-    /// Processes, where known. Chosen by the agent: escape them.
-    pub processes: Vec<String>,
+    /// The uids of the sockets that began them, where the kernel told.
+    pub uids: Vec<u32>,
 }
 
 impl Opened {
@@ -200,27 +200,27 @@ fn left(status: &Status) -> Duration {
 
 /// Flows by destination; bounded, since an agent makes them.
 #[derive(Debug, Default)]
-struct Tally(BTreeMap<Place, (u64, Vec<String>)>);
+struct Tally(BTreeMap<Place, (u64, Vec<u32>)>);
 
 /// Protocol, address, port.
 type Place = (String, String, Option<u16>);
 
 impl Tally {
     const MAX_PLACES: usize = 1000;
-    const MAX_PROCESSES: usize = 5;
+    const MAX_UIDS: usize = 5;
 
     fn add(&mut self, flow: Flow) {
         let key = (flow.proto, flow.destination, flow.port);
         if self.0.len() >= Self::MAX_PLACES && !self.0.contains_key(&key) {
             return;
         }
-        let (flows, processes) = self.0.entry(key).or_default();
+        let (flows, uids) = self.0.entry(key).or_default();
         *flows += 1;
-        if let Some(process) = flow.process
-            && processes.len() < Self::MAX_PROCESSES
-            && !processes.contains(&process)
+        if let Some(uid) = flow.uid
+            && uids.len() < Self::MAX_UIDS
+            && !uids.contains(&uid)
         {
-            processes.push(process);
+            uids.push(uid);
         }
     }
 
@@ -228,12 +228,12 @@ impl Tally {
         let mut all: Vec<Opened> = self
             .0
             .iter()
-            .map(|((proto, destination, port), (flows, processes))| Opened {
+            .map(|((proto, destination, port), (flows, uids))| Opened {
                 proto: proto.clone(),
                 destination: destination.clone(),
                 port: *port,
                 flows: *flows,
-                processes: processes.clone(),
+                uids: uids.clone(),
             })
             .collect();
         all.sort_by_key(|one| std::cmp::Reverse(one.flows));
@@ -245,27 +245,20 @@ impl Tally {
 mod tests {
     use super::*;
 
-    fn flow(destination: &str, process: Option<&str>) -> Flow {
-        Flow {
-            proto: "tcp".into(),
-            destination: destination.into(),
-            port: Some(443),
-            uid: None,
-            process: process.map(str::to_owned),
-            question: None,
-        }
+    fn flow(destination: &str, uid: Option<u32>) -> Flow {
+        Flow { proto: "tcp".into(), destination: destination.into(), port: Some(443), uid, question: None }
     }
 
     #[test]
-    fn the_most_used_destination_comes_first_and_each_process_once() {
+    fn the_most_used_destination_comes_first_and_each_uid_once() {
         let mut tally = Tally::default();
         tally.add(flow("198.51.100.1", None));
         for _ in 0..3 {
-            tally.add(flow("198.51.100.2", Some("curl")));
+            tally.add(flow("198.51.100.2", Some(1001)));
         }
         let opened = tally.opened();
         assert_eq!((opened[0].place().as_str(), opened[0].flows), ("198.51.100.2:443", 3));
-        assert_eq!(opened[0].processes, ["curl"]);
+        assert_eq!(opened[0].uids, [1001]);
         assert_eq!(opened.len(), 2);
     }
 
@@ -273,11 +266,11 @@ mod tests {
     fn an_agent_can_not_fill_our_memory() {
         let mut tally = Tally::default();
         for number in 0..3000 {
-            tally.add(flow(&format!("{number}"), Some(&format!("p{number}"))));
-            tally.add(flow("same", Some(&format!("p{number}"))));
+            tally.add(flow(&format!("{number}"), Some(number)));
+            tally.add(flow("same", Some(number)));
         }
         assert_eq!(tally.0.len(), Tally::MAX_PLACES);
-        assert!(tally.opened().iter().all(|one| one.processes.len() <= Tally::MAX_PROCESSES));
+        assert!(tally.opened().iter().all(|one| one.uids.len() <= Tally::MAX_UIDS));
     }
 
     #[test]

@@ -148,7 +148,7 @@ pub fn flow(packet: &[u8], uid: Option<u32>) -> Option<Flow> {
     let asks = (proto, port) == (17, Some(DNS));
     let message = transport.filter(|_| asks).and_then(|bytes| bytes.get(8..));
     let question = message.and_then(question);
-    Some(Flow { proto: name(proto), destination, port, uid, process: None, question })
+    Some(Flow { proto: name(proto), destination, port, uid, question })
 }
 
 /// The name that a DNS message asks for first (RFC 1035, 4.1); bytes that are no plain letters as `\\ddd`.

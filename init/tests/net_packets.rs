@@ -8,6 +8,7 @@ mod net;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -88,6 +89,28 @@ fn an_unlisted_host_is_out_of_reach_and_each_try_is_counted_and_reported() {
     assert_eq!((flow.proto.as_str(), flow.port, flow.uid), ("tcp", Some(4434), Some(0)));
     assert_eq!(refused(&flows, RefusalClass::Icmp, &evil).unwrap().proto, "icmp");
     assert_eq!(refused(&flows, RefusalClass::Other, &evil).unwrap().proto, "253");
+}
+
+#[test]
+fn a_refusal_tells_whose_it_was_also_when_its_process_is_gone() {
+    let world = World::new();
+    world.enter_agent();
+    let udp = world.udp(EVIL, 4433);
+    let send = |transport: &str, uid: u32| {
+        let script = format!("echo hello >/dev/{transport}/{EVIL}/4433");
+        Command::new("bash").args(["-c", &script]).uid(uid).gid(uid).output().unwrap()
+    };
+    assert!(send("udp", 1001).status.success());
+    assert!(hears(&udp, "hello\n"));
+    let mut netfilter = installed();
+    for (transport, class) in [("udp", RefusalClass::Udp), ("tcp", RefusalClass::Tcp)] {
+        for uid in [1001, 1002] {
+            // Its end was waited for: nothing but the report tells of it.
+            assert!(!send(transport, uid).status.success());
+            let flow = refused(&netfilter.read_flows(), class, &EVIL.to_string()).unwrap();
+            assert_eq!((flow.uid, flow.port), (Some(uid), Some(4433)), "{transport}");
+        }
+    }
 }
 
 #[test]

@@ -65,13 +65,10 @@ pub struct Flow {
     /// Destination port, where the protocol has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// The sending socket's uid, where the kernel tells.
+    /// The sending socket's uid, where the kernel tells. Of its process it tells nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// The sending process's name, where it can be known. Chosen by the agent: escape it before showing it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process: Option<String>,
-    /// The name that a DNS question asks for. Chosen by the agent, likewise.
+    /// The name that a DNS question asks for. Chosen by the agent: escape it before showing it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
 }
@@ -167,7 +164,6 @@ mod tests {
                     destination: "198.51.100.9".into(),
                     port: Some(4433),
                     uid: Some(1001),
-                    process: None,
                     question: None,
                 },
             },

@@ -107,9 +107,9 @@ fn last_refusal(status: &Status) -> Option<String> {
     status.last_denials.iter().rev().find_map(|event| match &event.kind {
         EventKind::Denied { class, flow } => {
             let port = flow.port.map(|port| format!(":{port}")).unwrap_or_default();
-            let process = flow.process.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+            let uid = flow.uid.map(|uid| format!(" by uid {uid}")).unwrap_or_default();
             let proto = if flow.proto == class.as_str() { String::new() } else { format!("{} ", flow.proto) };
-            Some(format!("{} {proto}{}{port}{process}", class.as_str(), flow.destination))
+            Some(format!("{} {proto}{}{port}{uid}", class.as_str(), flow.destination))
         }
         _ => None,
     })
@@ -160,13 +160,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_name_can_not_steer_the_terminal() {
+    fn a_refusal_can_not_steer_the_terminal() {
         let flow = Flow {
             proto: "tcp".into(),
-            destination: "198.51.100.9".into(),
+            destination: "\u{1b}]0;x".into(),
             port: Some(443),
             uid: Some(1001),
-            process: Some("\u{1b}]0;x".into()),
             question: None,
         };
         let denial = Event { time: 1, kind: EventKind::Denied { class: RefusalClass::Tcp, flow } };
@@ -205,7 +204,7 @@ mod tests {
         };
         let lines = lines(&[row]);
         assert_eq!(lines[1][3], "bypass 12s");
-        assert_eq!(lines[1][5], "tcp 198.51.100.9:443 by \\u{1b}]0;x");
+        assert_eq!(lines[1][5], "tcp \\u{1b}]0;x:443 by uid 1001");
         assert_eq!((lines[0][7].as_str(), lines[1][7].as_str()), ("GRANTS", "once.test:443 1m30s"));
     }
 }

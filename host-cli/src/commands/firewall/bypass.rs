@@ -126,14 +126,14 @@ fn summary(
     if opened.is_empty() {
         return ctx.output.line("Nothing new was reached meanwhile");
     }
-    let mut rows = vec![["REACHED", "PROTO", "FLOWS", "BY"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["REACHED", "PROTO", "FLOWS", "UID"].map(str::to_owned).to_vec()];
     for one in opened {
-        let processes: Vec<String> = one.processes.iter().map(|name| output::escape(name)).collect();
+        let uids: Vec<String> = one.uids.iter().map(u32::to_string).collect();
         rows.push(vec![
             output::escape(&one.place()),
             output::escape(&one.proto),
             one.flows.to_string(),
-            processes.join(", "),
+            uids.join(", "),
         ]);
     }
     output::write_stdout(output::table(&rows).as_bytes())?;
