@@ -7,7 +7,7 @@ mod common_pid1;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common_pid1::{Init, MOMENT, Scratch, Space, alive, children, status, wait_for, wait_until};
+use common_pid1::{Init, MOMENT, PATIENCE, Scratch, Space, alive, children, status, wait_for, wait_until};
 
 /// Makes 200 orphans that end at once, then waits.
 const ORPHANS: &str = r#"for (1..200) { if (!fork) { if (!fork) { select undef, undef, undef, 0.05; exit } exit } wait }
@@ -30,6 +30,33 @@ fn two_hundred_orphans_leave_no_zombie() {
     assert_eq!(zombies(Init::Ours), 0);
     // And the count counts: this PID 1 collects nothing.
     assert_eq!(zombies(Init::None), 200);
+}
+
+/// Makes 10,000 orphans, most of which end before whoever made them does, and ends itself once it is told to.
+const MANY_ORPHANS: &str = r#"for (1..100) { my $one = fork;
+        if (!$one) { for (1..100) { exit 9 unless fork } exit 8 } waitpid $one, 0 }
+    open(my $f, '>>', "$ARGV[0]/log"); syswrite $f, "done\n"; select undef, undef, undef, 0.05 until -e "$ARGV[0]/go";
+    if (!fork) { exit 7 } exit 42"#;
+
+/// The zombies that they left, and the command's exit code.
+fn many_orphans(init: Init) -> (usize, i32) {
+    let scratch = Scratch::new();
+    let path = scratch.path().display().to_string();
+    let mut space = Space::start(init, &["perl", "-e", MANY_ORPHANS, &path]);
+    wait_until(PATIENCE * 3, || scratch.count("log", "done") > 0);
+    // All that PID 1 has as children is the command, and what it has not collected.
+    let left = || children(space.pid1).len() - usize::from(init != Init::None);
+    wait_until(if init == Init::None { MOMENT } else { PATIENCE }, || left() == 0);
+    let left = left();
+    std::fs::write(scratch.file("go"), "").unwrap();
+    (left, space.code())
+}
+
+#[test]
+fn ten_thousand_orphans_leave_no_zombie_and_hide_no_exit_code() {
+    assert_eq!(many_orphans(Init::Ours), (0, 42));
+    // And the count counts: this PID 1 collects only whom it waits for.
+    assert_eq!(many_orphans(Init::None), (10_000, 42));
 }
 
 #[test]

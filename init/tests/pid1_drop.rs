@@ -70,9 +70,10 @@ fn nothing_of_root_is_left() {
 #[test]
 fn a_set_uid_program_gives_nothing() {
     let scratch = std::env::temp_dir().join(format!("clawker-suid-{}", std::process::id()));
-    std::fs::copy("/usr/bin/id", &scratch).unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o4755)).unwrap();
+    // Written by another process: what this one holds open for writing, another test's fork would hold, too, and
+    // exec says "Text file busy".
+    let install = Command::new("install").args(["-m", "4755", "/usr/bin/id"]).arg(&scratch).status();
+    assert!(install.unwrap().success());
     // The copy works for a user whose privileges may grow, so the check can fail.
     let free =
         Command::new("setpriv").args(["--reuid", "1001", "--clear-groups"]).arg(&scratch).output().unwrap();

@@ -1,18 +1,17 @@
-//! The loop and what else it attends to. Each check runs this very test program again as PID 1 of a namespace,
-//! with all signals blocked from the start, as `main` would have it.
+//! The loop and what else it attends to.
 
 #![allow(clippy::unwrap_used)]
+
+mod common_pid1;
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
-use std::process::Command;
 use std::time::Duration;
 
 use clawker_init::child::Plan;
 use clawker_init::supervisor::{self, Alone, Attendant, Interest, Options};
-
-const INNER: &str = "CLAWKER_TEST_INNER";
+use common_pid1::again::{as_pid_1, is_inside};
 
 /// Writes down what it is told, and takes what arrives in its pipe.
 struct Notes {
@@ -62,34 +61,12 @@ fn inside(command: &[&str], timeout: Option<Duration>) {
     drop(writer);
 }
 
-/// What it printed.
-fn outside(test: &str) -> String {
-    assert!(nix::unistd::geteuid().is_root(), "these tests need root, for PID namespaces");
-    let block =
-        "use POSIX; my $all = POSIX::SigSet->new; $all->fillset; sigprocmask(SIG_BLOCK, $all); exec @ARGV";
-    let exe = std::env::current_exe().unwrap();
-    let output = Command::new("unshare")
-        .args(["--pid", "--fork", "--kill-child", "--mount-proc", "perl", "-e", block])
-        .arg(exe)
-        .args(["--exact", test, "--nocapture"])
-        .env(INNER, "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().find_map(|line| line.split_once("told: ").map(|(_, told)| told.to_owned()));
-    line.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
-}
-
-fn is_inside() -> bool {
-    std::env::var_os(INNER).is_some()
-}
-
 #[test]
 fn the_attendant_is_told_of_its_descriptors_and_of_the_agent() {
     if is_inside() {
         return inside(&["sh", "-c", "sleep 0.3; exit 3"], None);
     }
-    let told = outside("the_attendant_is_told_of_its_descriptors_and_of_the_agent");
+    let told = as_pid_1("the_attendant_is_told_of_its_descriptors_and_of_the_agent", "");
     assert!(
         told.contains("started true, exited 3; code 3") || told.contains("byte 7, exited 3; code 3"),
         "{told}"
@@ -105,7 +82,7 @@ fn a_program_that_never_ran_was_never_started() {
     if is_inside() {
         return inside(&["/no/such/program"], None);
     }
-    let told = outside("a_program_that_never_ran_was_never_started");
+    let told = as_pid_1("a_program_that_never_ran_was_never_started", "");
     assert!(!told.contains("started") && told.contains("exited 127; code 127"), "{told}");
 }
 
@@ -114,7 +91,7 @@ fn the_attendants_deadline_wakes_the_loop() {
     if is_inside() {
         return inside(&["sleep", "1"], Some(Duration::from_millis(20)));
     }
-    let told = outside("the_attendants_deadline_wakes_the_loop");
+    let told = as_pid_1("the_attendants_deadline_wakes_the_loop", "");
     let wakes: u32 = told.split("; ").nth(2).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(wakes >= 10, "{told}");
 }
@@ -128,6 +105,6 @@ fn the_agent_is_killed_where_pid_1_cannot_give_up_its_capabilities() {
         println!("told: code {code}");
         return;
     }
-    let told = outside("the_agent_is_killed_where_pid_1_cannot_give_up_its_capabilities");
+    let told = as_pid_1("the_agent_is_killed_where_pid_1_cannot_give_up_its_capabilities", "");
     assert_eq!(told, "code 125");
 }

@@ -82,7 +82,12 @@ fn signals_go_on_while_nobody_reads_stderr() {
 fn messages_reach_a_reader() {
     let mut space = Space::start(Init::Ours, &["sh", "-c", "trap '' TERM; echo; sleep 60"]);
     let agent = space.agent();
-    wait_for("the trap", || status(agent, "SigIgn").is_some_and(|mask| mask != "0000000000000000"));
+    // TERM's own bit: until exec the child ignores PIPE, as Rust's programs do.
+    let ignores_term = || {
+        let mask = status(agent, "SigIgn").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+        mask.is_some_and(|mask| mask & 1 << (TERM - 1) != 0)
+    };
+    wait_for("the trap", ignores_term);
     space.signal(TERM);
     assert!(!wait_until(MOMENT, || space.is_over()));
     space.signal(TERM);

@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub mod again;
 pub mod pty;
 
 /// Long enough for a loaded machine; a check that passes does not wait for it.
