@@ -111,6 +111,25 @@ fn what_does_not_end_is_left_to_the_kernel_after_two_seconds() {
     assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(12), "{took:?}");
 }
 
+/// Leaves three processes that ignore TERM and hand on to a child of theirs in a session of its own each millisecond: no
+/// list of them is true for long. Each writes a byte.
+const HOPPERS: &str = r#"use POSIX; $SIG{TERM} = 'IGNORE';
+    for (1..3) { next if fork; for (1..60_000) { exit if fork; setsid();
+        open(my $f, '>>', $ARGV[0]); syswrite $f, "x"; close $f; select undef, undef, undef, 0.001 } exit }
+    select undef, undef, undef, 0.3; exit 3"#;
+
+#[test]
+fn processes_that_multiply_end_with_init() {
+    let scratch = Scratch::new();
+    let file = scratch.file("log");
+    assert_eq!(Space::start(Init::Ours, &["perl", "-e", HOPPERS, &file]).code(), 3);
+    let hops = || std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+    let at_the_end = hops();
+    assert!(at_the_end > 20, "{at_the_end} hops are too few to try anything");
+    std::thread::sleep(MOMENT);
+    assert_eq!(hops(), at_the_end);
+}
+
 #[test]
 fn outside_a_namespace_only_its_own_descendants_end() {
     let scratch = Scratch::new();

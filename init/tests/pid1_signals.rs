@@ -4,6 +4,10 @@
 
 mod common_pid1;
 
+use nix::sys::ptrace;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
 use common_pid1::{
     Around, Init, KILL, MOMENT, PATIENCE, Scratch, Space, TERM, recorder, status, wait_for, wait_until,
 };
@@ -153,6 +157,27 @@ fn the_end_of_the_grace_kills_the_group() {
     wait_for("both", || scratch.count("tini", "ready") == 2);
     tini.signal(TERM);
     assert_eq!(tini.wait_code(MOMENT * 2), None, "tini never escalates");
+}
+
+/// A tracer that comes and goes interrupts whatever init waits in; what then comes is forwarded and collected as before.
+#[test]
+fn init_goes_on_after_it_was_traced() {
+    let scratch = Scratch::new();
+    let mut space = Space::start(Init::Ours, &recorder(&scratch.file("log"), &["15"]));
+    scratch.wait_for_line("log", "ready");
+    let pid1 = Pid::from_raw(space.pid1);
+    for _ in 0..5 {
+        ptrace::seize(pid1, ptrace::Options::empty()).unwrap();
+        ptrace::interrupt(pid1).unwrap();
+        waitpid(pid1, None).unwrap();
+        // Positive control: it stands still.
+        assert!(status(space.pid1, "State").unwrap().starts_with('t'));
+        ptrace::detach(pid1, None).unwrap();
+    }
+    space.signal(10);
+    scratch.wait_for_line("log", "10");
+    space.signal(TERM);
+    assert_eq!(space.code(), 128 + TERM);
 }
 
 #[test]

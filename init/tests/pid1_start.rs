@@ -6,6 +6,7 @@ mod common_pid1;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use common_pid1::{Around, Init, MOMENT, Scratch, Space};
 
@@ -144,6 +145,26 @@ fn environment_umask_and_directory_pass_through() {
 }
 
 #[test]
+fn the_containers_limits_pass_through() {
+    let limits = |wrapper: &[&str]| {
+        let around = Around { wrapper, ..Around::default() };
+        Space::start_in(Init::Ours, &["sh", "-c", "ulimit -Sn; ulimit -Hn; ulimit -Sc"], around).finish().0
+    };
+    assert_eq!(limits(&["prlimit", "--nofile=77:99", "--core=4096:8192"]), "77\n99\n8\n");
+    assert_ne!(limits(&[]), "77\n99\n8\n");
+}
+
+#[test]
+fn only_pid_1_boots() {
+    for args in [&["--config", "/dev/null"][..], &["--profile", "gateway"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_clawker-init")).args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(125), "{args:?}");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(err.contains("not PID 1") && err.contains("was not started"), "{err}");
+    }
+}
+
+#[test]
 fn init_itself_keeps_no_folder_busy() {
     let scratch = Scratch::new();
     let wrapper = ["sh", "-c", r#"cd "$0" && exec "$@""#, scratch.path().to_str().unwrap()];
@@ -192,8 +213,7 @@ fn supervise_does_not_run_where_a_firewall_is_asked_for() {
 #[test]
 fn mistakes_in_the_arguments_are_125() {
     for args in [&["supervise"][..], &["supervise", "--sesion", "x"], &["supervise", "--grace", "8", "x"]] {
-        let output =
-            std::process::Command::new(env!("CARGO_BIN_EXE_clawker-init")).args(args).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_clawker-init")).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(125), "{args:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{args:?}");
     }
