@@ -74,7 +74,8 @@ impl Pattern {
         if text.contains(['?', '#']) {
             return no("the query is no part of a path; leave it out");
         }
-        if text.contains('*') {
+        // Also in an escape: the rule is kept as it is shown, decoded, and must read the same again.
+        if decode(text).is_some_and(|decoded| decoded.contains('*')) {
             return no("it is a prefix as it is; use ~ for a pattern");
         }
         match readings(text).as_deref() {

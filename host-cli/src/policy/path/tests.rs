@@ -138,9 +138,10 @@ fn the_longest_part_wins_and_deny_among_equals() {
 
 #[test]
 fn what_can_t_be_meant_is_refused() {
-    for path in
-        ["", "a", "/a*", "/a?b", "/a/../b", "/a//b", "/a;b", "/a%252fb", "~", "~(", "/a\n", "/%zz%", "/a\\b"]
-    {
+    for path in [
+        "", "a", "/a*", "/a%2a", "/a?b", "/a/../b", "/a//b", "/a;b", "/a%252fb", "~", "~(", "/a\n", "/%zz%",
+        "/a\\b",
+    ] {
         let refused = Pattern::parse(path).is_err();
         assert!(refused || path == "/%zz%", "{path:?}");
     }
