@@ -30,8 +30,7 @@ const LONGEST: usize = 64 << 10;
 /// When it can't begin.
 pub async fn serve(folder: &Path, name: &str) -> io::Result<()> {
     let authority = Arc::new(Authority::new().map_err(io::Error::other)?);
-    let mut config = (*authority.server_config().map_err(io::Error::other)?).clone();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut config = (*authority.server_config(&[b"http/1.1"]).map_err(io::Error::other)?).clone();
     config.send_tls13_tickets = 0;
     let tls = TlsAcceptor::from(Arc::new(config));
     let (leaf, key) = authority.leaf_pem(name).map_err(io::Error::other)?;
