@@ -297,10 +297,13 @@ fn wait_for_envoy(paths: &Paths, expected: &[(String, String)], refusals: u64) -
     let end = Instant::now() + TIME;
     loop {
         let taken = admin::taken(&run).map_err(GatewayError::NoEnvoy)?;
-        if expected.iter().all(|(name, version)| taken.version(name) == Some(version)) {
+        let is_late = Instant::now() >= end;
+        let is_in_force = expected.iter().all(|(name, version)| taken.version(name) == Some(version));
+        // What is in force is so, however long the last worker needs to hear of it.
+        if is_in_force && (is_late || taken.reached_workers()) {
             return Ok(());
         }
-        if taken.refusals() > refusals || Instant::now() >= end {
+        if !is_in_force && (is_late || taken.refusals() > refusals) {
             return Err(GatewayError::NotTaken(paths.envoy_container()));
         }
         std::thread::sleep(Duration::from_millis(5));

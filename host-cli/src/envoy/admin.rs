@@ -14,6 +14,10 @@ const TIME: Duration = Duration::from_secs(5);
 /// The longest answer.
 const MAX_ANSWER: u64 = 16 << 20;
 
+/// Versions, refusals, and how far the workers are.
+const STATISTICS: &str = "/stats?filter=%5C.(version_text%7Cupdate_rejected%7Cupdate_failure)$%7C\
+     ^server.concurrency$%7C^listener_manager.listener_(added%7Cmodified%7Ccreate_success%7Ccreate_failure)$";
+
 /// What Envoy says it has taken and refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -27,6 +31,18 @@ impl Taken {
         let value =
             self.lines.iter().find(|(key, _)| key.ends_with(&name)).map(|(_, value)| value.as_str())?;
         Some(value.trim_matches('"'))
+    }
+
+    /// Whether every worker has every listener as it is now: a version is in force once the main thread has it, and the
+    /// workers, who take connections, follow. Each counts each listener that it took, changed ones in place too.
+    pub fn reached_workers(&self) -> bool {
+        let of = |key: &str| {
+            let value = self.lines.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+            value.and_then(|value| value.parse::<u64>().ok()).unwrap_or_default()
+        };
+        let listener = |what: &str| of(&format!("listener_manager.listener_{what}"));
+        let due = of("server.concurrency") * (listener("added") + listener("modified"));
+        listener("create_success") + listener("create_failure") >= due
     }
 
     /// How often anything was refused.
@@ -45,7 +61,7 @@ impl Taken {
 /// # Errors
 /// When nobody answers.
 pub fn taken(run: &Path) -> io::Result<Taken> {
-    let text = get(run, "/stats?filter=%5C.(version_text%7Cupdate_rejected%7Cupdate_failure)$")?;
+    let text = get(run, STATISTICS)?;
     let lines = text.lines().filter_map(|line| line.split_once(": "));
     Ok(Taken { lines: lines.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect() })
 }
@@ -104,6 +120,21 @@ fn body(answer: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_workers_are_behind_until_each_has_taken_each_listener() {
+        let taken = |success: &str| {
+            let lines = [
+                ("server.concurrency", "2"),
+                ("listener_manager.listener_added", "3"),
+                ("listener_manager.listener_modified", "4"),
+                ("listener_manager.listener_create_success", success),
+            ];
+            Taken { lines: lines.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec() }
+        };
+        assert!(!taken("13").reached_workers());
+        assert!(taken("14").reached_workers());
+    }
 
     #[test]
     fn chunks_are_put_together_and_errors_are_errors() {
