@@ -55,6 +55,14 @@ fn main() -> ExitCode {
         ("why", _) => why::command(&text(rest)),
         ("version" | "--version" | "-V", _) => say(&format!("clawker-init {}", env!("CARGO_PKG_VERSION"))),
         ("help" | "--help" | "-h", _) => say(USAGE),
+        #[cfg(feature = "mutants")]
+        ("mutants", [config]) => match clawker_init::nft::mutants::list(Path::new(config)) {
+            Ok(list) => say(&list),
+            Err(error) => {
+                log::line(&error.to_string());
+                1
+            }
+        },
         ("--config", [file]) => start(boot, Path::new(file)),
         ("--profile", [profile, ..]) if profile == "gateway" => {
             start(boot_gateway, Path::new(places::GATEWAY_CONFIG))

@@ -5,6 +5,8 @@ pub mod batch;
 pub mod expr;
 pub mod gateway;
 mod listing;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod read;
 pub mod rules;
 pub mod sets;

@@ -159,7 +159,11 @@ pub fn compile(
     if features.egress && !interfaces.is_empty() {
         tables.push(frame_guard(interfaces));
     }
-    Ruleset { tables }
+    #[cfg_attr(not(feature = "mutants"), expect(unused_mut))]
+    let mut ruleset = Ruleset { tables };
+    #[cfg(feature = "mutants")]
+    super::mutants::apply(policy, &mut ruleset);
+    ruleset
 }
 
 fn judge(enforcement: &Enforcement, running: &Running, opening: Opening) -> Table {
