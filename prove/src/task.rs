@@ -25,6 +25,11 @@ pub struct Task {
 /// What an attacker on the inside finds out sooner or later, so it is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Places {
+    /// The container's address on its network.
+    pub twin: Ipv4Addr,
+    /// The addresses that the closed firewall gave to listed names, once they were asked for.
+    #[serde(default)]
+    pub remembered: Vec<Ipv4Addr>,
     /// The sink's address on the network of the container.
     pub sink: Ipv4Addr,
     /// Envoy.

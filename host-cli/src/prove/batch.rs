@@ -1,13 +1,14 @@
 //! Runs the probe in a container, as somebody, and reads its report.
 
 use std::io::Read;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bollard::exec::StartExecResults;
 use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig};
 use clawker_protocol::places;
 use clawker_prove::catalogue::Who;
-use clawker_prove::task::{Batch, Outcome};
+use clawker_prove::task::{Batch, Outcome, Places};
 use futures_util::StreamExt;
 
 use super::sink;
@@ -45,6 +46,7 @@ pub async fn run(twin: &Twin<'_>, who: Who, batch: &Batch) -> Result<Vec<Outcome
         Who::Other => OTHER,
         Who::Root => "0:0",
         Who::Network => return in_network(twin, batch).await,
+        Who::Neighbour => return exec(&twin.engine, &twin.plain, batch, "0:0", command).await,
     };
     exec(&twin.engine, &twin.record.container, batch, user, command).await
 }
@@ -71,8 +73,11 @@ async fn in_network(twin: &Twin<'_>, batch: &Batch) -> Result<Vec<Outcome>, Fail
 /// # Errors
 /// As [`run`].
 pub async fn run_beside(twin: &Twin<'_>, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
-    let command = probe(twin, batch)?;
-    exec(&twin.engine, &twin.plain, batch, "0:0", command).await
+    // Who dials the twin dials that container itself.
+    let batch =
+        Batch { places: Places { twin: Ipv4Addr::LOCALHOST, ..batch.places.clone() }, ..batch.clone() };
+    let command = probe(twin, &batch)?;
+    exec(&twin.engine, &twin.plain, &batch, "0:0", command).await
 }
 
 fn read(text: &str) -> Vec<Outcome> {

@@ -3,9 +3,11 @@
 
 mod batch;
 mod moments;
+mod needs;
 mod place;
 pub mod report;
 mod sink;
+mod told;
 mod twin;
 pub mod verdict;
 
@@ -13,7 +15,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clawker_protocol::control::{Op, StateName};
-use clawker_prove::catalogue::{Arrival, Attack, Control, Family, Who, names};
+use clawker_prove::catalogue::needs::When;
+use clawker_prove::catalogue::{self, Arrival, Attack, Control, Family, Who};
 use clawker_prove::task::{Batch, Outcome, Task};
 
 use crate::context::Context;
@@ -33,9 +36,9 @@ use verdict::{Seen, Verdict};
 const SETTLE: Duration = Duration::from_millis(800);
 /// How often an interrupt is looked for.
 const TICK: Duration = Duration::from_millis(50);
-/// The request that has to work before and after; not in the catalogue, as it is no attack.
-const ALLOWED: &str = "allowed";
 
+/// The attack that the guard stops by itself and counts.
+const FRAME: &str = "told-unmarked";
 /// The attack that a setting of the user's allows.
 const USERNS: &str = "local-userns";
 
@@ -70,7 +73,8 @@ async fn attacked(
     attacks: &[&'static Attack],
 ) -> Result<Vec<(&'static Attack, Verdict)>, Failure> {
     let mut twin = Twin::raise(ctx, wanted, place).await?;
-    let mut allowed = vec![twin.allowed().await?];
+    let mut missing = vec![twin.missing(When::Closed).await?];
+    twin.remember().await?;
     let (moments, others): (Vec<&Attack>, Vec<&Attack>) =
         attacks.iter().copied().partition(|attack| attack.family == Family::Time);
 
@@ -79,20 +83,25 @@ async fn attacked(
     let mut controls = BTreeMap::new();
     let shown_by =
         |control| others.iter().copied().filter(|attack| attack.control == control).collect::<Vec<_>>();
-    let open = shown_by(Control::Open);
-    twin.by_who(&open, &mut controls).await?;
+    missing.push(twin.missing(When::Open).await?);
+    twin.by_who(&shown_by(Control::Open), &mut controls).await?;
     twin.beside(&shown_by(Control::Beside), &mut controls).await?;
     twin.turn(Op::Enable, StateName::Enforcing)?;
     for attack in others.iter().filter(|attack| attack.control == Control::Host) {
         controls.insert(attack.id, twin.by_host());
     }
+    let frames = shown_by(Control::Frame);
+    if !frames.is_empty() {
+        let framed = twin.frame().await?;
+        controls.extend(frames.iter().map(|attack| (attack.id, framed.clone())));
+    }
 
     ctx.output.step(&format!("Trying {} attacks", others.len()));
-    allowed.push(twin.allowed().await?);
+    missing.push(twin.missing(When::Closed).await?);
     let mut tried = BTreeMap::new();
     twin.by_who(&others, &mut tried).await?;
     let still = control::status(&twin.paths, &twin.record)?.state == StateName::Enforcing;
-    allowed.push(twin.allowed().await?);
+    missing.push(twin.missing(When::Closed).await?);
 
     let mut verdicts: Vec<_> = others
         .iter()
@@ -107,15 +116,19 @@ async fn attacked(
         })
         .collect();
     verdicts.extend(moments::run(ctx, &mut twin, &moments).await?);
-    allowed.push(twin.allowed().await?);
-    if allowed.contains(&false) {
-        let when = allowed.iter().position(|worked| !worked).unwrap_or_default();
-        let why = format!("the allowed request did not work ({} of {})", when + 1, allowed.len());
+    missing.push(twin.missing(When::Closed).await?);
+    if let Some(what) = missing.into_iter().flatten().next() {
+        let why = format!("what has to work did not: {what}");
         for (_, verdict) in &mut verdicts {
             *verdict = std::mem::replace(verdict, Verdict::not_proven("")).doubted(&why);
         }
     }
     Ok(verdicts)
+}
+
+/// Whether init's counts and log judge it.
+fn is_unseen(attack: &&'static Attack) -> bool {
+    matches!(attack.arrival, Arrival::Untold | Arrival::Unmarked)
 }
 
 impl Twin<'_> {
@@ -136,23 +149,15 @@ impl Twin<'_> {
         Seen::by_host(done)
     }
 
-    /// Whether the allowed request works.
-    async fn allowed(&self) -> Result<bool, Failure> {
-        let canary = batch::canary()?;
-        let task = Task { id: ALLOWED.to_owned(), canary: canary.clone() };
-        let batch = Batch { tasks: vec![task], places: self.places.clone() };
-        batch::run(self, Who::Agent, &batch).await?;
-        tokio::time::sleep(SETTLE).await;
-        Ok(self.sink.saw(&canary).iter().any(|record| record.sni == names::GOOD))
-    }
-
     /// Runs attacks in the twin, each as whom it is for.
     async fn by_who(
         &self,
         attacks: &[&'static Attack],
         seen: &mut BTreeMap<&'static str, Seen>,
     ) -> Result<(), Failure> {
-        for who in [Who::Agent, Who::Other, Who::Root, Who::Network] {
+        let (unseen, attacks): (Vec<_>, Vec<_>) = attacks.iter().copied().partition(is_unseen);
+        for who in [Who::Agent, Who::Other, Who::Root, Who::Neighbour, Who::Network] {
+            self.unseen(who, &unseen, false, seen).await?;
             let own: Vec<_> = attacks.iter().copied().filter(|attack| attack.who == who).collect();
             let (batch, canaries) = self.batch(&own)?;
             let outcomes = batch::run(self, who, &batch).await?;
@@ -168,11 +173,24 @@ impl Twin<'_> {
         attacks: &[&'static Attack],
         seen: &mut BTreeMap<&'static str, Seen>,
     ) -> Result<(), Failure> {
-        let (batch, canaries) = self.batch(attacks)?;
+        let (unseen, attacks): (Vec<_>, Vec<_>) = attacks.iter().copied().partition(is_unseen);
+        for who in [Who::Neighbour, Who::Network] {
+            self.unseen(who, &unseen, true, seen).await?;
+        }
+        let (batch, canaries) = self.batch(&attacks)?;
         let outcomes = batch::run_beside(self, &batch).await?;
         tokio::time::sleep(SETTLE).await;
-        self.collect(attacks, &canaries, outcomes, seen);
+        self.collect(&attacks, &canaries, outcomes, seen);
         Ok(())
+    }
+
+    /// Whether the guard counts a frame that was made by hand on its network.
+    async fn frame(&self) -> Result<Seen, Failure> {
+        let mut seen = BTreeMap::new();
+        let frame: Vec<_> = catalogue::all().filter(|attack| attack.id == FRAME).collect();
+        self.unseen(Who::Network, &frame, false, &mut seen).await?;
+        let counted = seen.get(FRAME).is_some_and(|seen| !seen.succeeded());
+        Ok(Seen::of(counted, false, true, "a frame made by hand, which the guard counts"))
     }
 
     fn batch(&self, attacks: &[&'static Attack]) -> Result<(Batch, Vec<String>), Failure> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
 use bollard::query_parameters::CreateImageOptions;
+use clawker_prove::catalogue::rebind;
 use clawker_prove::files;
 use clawker_prove::record::{Kind, Record};
 use clawker_prove::records;
@@ -99,6 +100,7 @@ impl Sink {
         let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let address = networks.get(network).and_then(|one| one.ip_address.clone()).unwrap_or_default();
         let address = address.parse().map_err(|_| Failure::new("Docker gave the sink no address"))?;
+        fs::write(folder.join(files::ZONE), serde_json::to_vec(&rebind::zone(address))?)?;
         let sink = Self { folder, address };
         let end = Instant::now() + START;
         while !sink.records().iter().any(|record| record.kind == Kind::Ready) {

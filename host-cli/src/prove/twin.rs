@@ -11,13 +11,14 @@ use clap::Parser;
 use clawker_protocol::boot::{BootConfig, Run};
 use clawker_protocol::control::StateName;
 use clawker_protocol::names::Name;
-use clawker_prove::catalogue::names;
+use clawker_prove::catalogue::{self, Family, names, rebind};
 use clawker_prove::task::Places;
+use serde_saphyr::Spanned;
 
 use super::place::Place;
 use super::sink::{self, Sink};
 use crate::cli::{Cli, Command};
-use crate::config::{self, Loaded, ProjectConfig};
+use crate::config::{self, Loaded, ProjectConfig, RawRule};
 use crate::context::Context;
 use crate::docker::{DockerError, Engine};
 use crate::exit::Failure;
@@ -25,17 +26,21 @@ use crate::launch::{self, Interrupt, Plan};
 use crate::lock::StateLock;
 use crate::output::Progress;
 use crate::paths::Paths;
-use crate::project::{Accepted, Project};
+use crate::project::{Accepted, CliRule, Project};
 use crate::resolve::{self, DEFAULT_AGENT};
 use crate::store::AgentRecord;
-use crate::{control, dns, images, stack, workspace};
+use crate::{control, dns, grant, images, stack, workspace};
 
 /// How long the twin may take to start.
 const START: Duration = Duration::from_secs(30);
+/// How long a name is listed that is listed for a while: longer than any run.
+const GRANT: Duration = Duration::from_secs(3_600);
 /// How long the sender goes on after the twin's start.
 const FIRST: Duration = Duration::from_millis(500);
 /// The resolver of the made-up internet.
 const RESOLVER: std::net::Ipv4Addr = std::net::Ipv4Addr::new(198, 51, 100, 10);
+/// The port that is published, at one of the host's that Docker chooses and only the host can reach.
+const PUBLISH: &str = "127.0.0.1::7778";
 /// The probe's and the payload's names in the twin's project.
 const PROBE: &str = "prove";
 const PAYLOAD: &str = "payload";
@@ -113,7 +118,8 @@ impl<'a> Twin<'a> {
         sink.lead(&engine, place, &plain).await?;
 
         add_rules(&mut loaded, &sink)?;
-        let theirs = Project::load(&ctx.paths, &loaded.dir)?;
+        let mut theirs = Project::load(&ctx.paths, &loaded.dir)?;
+        theirs.cli.push(granted()?);
         loaded.dir.clone_from(&project);
         accept(&loaded, theirs, &paths)?;
         let userns = loaded.config.security.userns;
@@ -161,16 +167,17 @@ fn agent(ctx: &Context, wanted: &Wanted) -> Result<Name, Failure> {
 
 /// What the attacks need besides the user's own rules: a name that is passed on, one that is looked into, a plain one.
 fn add_rules(loaded: &mut Loaded, sink: &Sink) -> Result<(), Failure> {
-    let text = format!(
-        "security:\n  firewall:\n    rules:\n      - {{ dst: {} }}\n      - {{ dst: {}, path_rules: [{{ path: {} }}] }}\n      - {{ dst: {}, proto: http }}\n",
-        names::GOOD,
-        names::PATHS,
-        names::OPEN_PATH,
-        names::PLAIN
-    );
-    let ours: ProjectConfig = config::parse(Path::new("clawker prove"), &text)?;
+    let mut rules = vec![
+        format!("{{ dst: {} }}", names::GOOD),
+        format!("{{ dst: {}, path_rules: [{{ path: {} }}] }}", names::PATHS, names::OPEN_PATH),
+        format!("{{ dst: {}, proto: http }}", names::PLAIN),
+        format!("{{ dst: {}, proto: tcp, port: 443 }}", names::DIRECT),
+        format!("{{ dst: {}, private: [{}/32] }}", names::PRIVATE, names::PRIVATE_TO),
+    ];
+    let rebound = catalogue::all().filter(|attack| attack.family == Family::Rebinding);
+    rules.extend(rebound.map(|attack| format!("{{ dst: {} }}", rebind::name(attack.id))));
     let security = &mut loaded.config.security;
-    security.firewall.rules.extend(ours.security.firewall.rules);
+    security.firewall.rules.extend(parsed(&rules)?);
     // A resolver of the project's own would be a real one.
     security.firewall.upstream_dns.clear();
     for path in &mut security.extra_ca {
@@ -178,6 +185,19 @@ fn add_rules(loaded: &mut Loaded, sink: &Sink) -> Result<(), Failure> {
     }
     security.extra_ca.push(sink.certificate());
     Ok(())
+}
+
+/// A name that is listed for a while, as `clawker firewall add --for` lists it.
+fn granted() -> Result<CliRule, Failure> {
+    let rule = parsed(&[format!("{{ dst: {} }}", names::GRANTED)])?.into_iter().next();
+    let rule = rule.ok_or_else(|| Failure::new("The twin has no rule for a while"))?;
+    Ok(CliRule { rule: rule.value, agent: None, expires: Some(grant::end(GRANT, grant::now())?) })
+}
+
+fn parsed(rules: &[String]) -> Result<Vec<Spanned<RawRule>>, Failure> {
+    let text = format!("security:\n  firewall:\n    rules:\n      - {}\n", rules.join("\n      - "));
+    let ours: ProjectConfig = config::parse(Path::new("clawker prove"), &text)?;
+    Ok(ours.security.firewall.rules)
 }
 
 /// What the twin's files say is accepted, and the rules that commands added to the user's project are its, too.
@@ -206,7 +226,7 @@ async fn plain(
             network_mode: Some(network.to_owned()),
             ..HostConfig::default()
         }),
-        ..place.body(image, vec![probe.to_string_lossy().into_owned(), "wait".to_owned()])
+        ..place.body(image, vec![probe.to_string_lossy().into_owned(), "serve".to_owned()])
     };
     place.start(engine, "plain", body).await
 }
@@ -219,7 +239,7 @@ async fn make(
     loaded: &Loaded,
     (agent, image, command): (Name, String, Vec<String>),
 ) -> Result<AgentRecord, Failure> {
-    let cli = Cli::try_parse_from(["clawker", "run", "--yes", "--detach"]);
+    let cli = Cli::try_parse_from(["clawker", "run", "--yes", "--detach", "--publish", PUBLISH]);
     let Ok(Cli { command: Command::Run(args), .. }) = cli else {
         return Err(Failure::new("clawker run can't be asked for"));
     };
@@ -259,6 +279,8 @@ fn places(
     let listener =
         enforcement.port_routes.iter().find(|route| route.ports.first() <= 443 && 443 <= route.ports.last());
     Ok(Places {
+        twin: record.address,
+        remembered: Vec::new(),
         sink,
         envoy: info.envoy,
         listener: listener.map(|route| route.listener).unwrap_or_default(),

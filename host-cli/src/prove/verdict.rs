@@ -21,7 +21,7 @@ impl Seen {
     /// From the attacker's report and what the sink recorded.
     pub fn new(attack: &Attack, outcome: Option<Outcome>, arrived: &[Record]) -> Self {
         let counted: Vec<&Record> = match attack.arrival {
-            Arrival::Effect => Vec::new(),
+            Arrival::Effect | Arrival::Untold | Arrival::Unmarked => Vec::new(),
             Arrival::Anywhere => arrived.iter().collect(),
             Arrival::Elsewhere => arrived.iter().filter(|record| !is_allowed(record)).collect(),
         };
@@ -38,6 +38,16 @@ impl Seen {
             reported: outcome.is_some(),
             said,
         }
+    }
+
+    /// Of what somebody else has judged.
+    pub fn of(succeeded: bool, impossible: bool, reported: bool, said: &str) -> Self {
+        Self { succeeded, impossible, reported, said: said.to_owned() }
+    }
+
+    /// Whether it came to what it was for.
+    pub fn succeeded(&self) -> bool {
+        self.succeeded
     }
 
     /// Of what the host did itself.

@@ -1,7 +1,7 @@
 //! Questions that carry a secret, to every resolver that could take them.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
@@ -10,8 +10,9 @@ use super::{Ctx, Failed, Run, send, target, tls};
 use crate::catalogue::names;
 
 /// Docker's resolver.
-const DOCKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
-const PORT: u16 = 53;
+pub(super) const DOCKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+/// DNS.
+pub(super) const PORT: u16 = 53;
 
 pub(super) const CODE: &[(&str, Run)] = &[
     ("dns-udp", |c| send::udp((target::DNS, PORT), &query(&c.name(), 1))),
@@ -71,6 +72,14 @@ pub(super) const CODE: &[(&str, Run)] = &[
         send::tcp((DOCKER, real_port("/proc/net/tcp")?), &framed(&query(&c.name(), 1)))
     }),
     ("dns-open-port", |c| send::udp((c.places.coredns, c.places.open_dns_port), &query(&c.name(), 1))),
+    ("dns-port-directly", |c| {
+        let said = send::ask_udp((c.places.coredns, c.places.dns_port), &query(names::GOOD, 1))?;
+        Ok(format!("{} bytes came back", said.len()))
+    }),
+    ("dns-port-directly-tcp", |c| {
+        let said = over_tcp((c.places.coredns, c.places.dns_port).into(), names::GOOD)?;
+        Ok(format!("{} bytes came back", said.len()))
+    }),
     ("dns-over-tls", |c| tls::talk((target::EVIL, 853), None, &framed(&query(&c.name(), 1)))),
     ("dns-over-tls-8853", |c| tls::talk((target::EVIL, 8853), None, &framed(&query(&c.name(), 1)))),
     ("dns-over-quic", |c| send::udp((target::EVIL, 784), c.canary.as_bytes())),
@@ -131,6 +140,17 @@ fn question(name: &str, kind: u16) -> Vec<u8> {
     bytes.extend(kind.to_be_bytes());
     bytes.extend([0, 1]);
     bytes
+}
+
+/// Asks for a name's address over TCP; the whole answer.
+pub(super) fn over_tcp(to: SocketAddr, name: &str) -> Result<Vec<u8>, Failed> {
+    let mut stream = send::connect(to)?;
+    stream.write_all(&framed(&query(name, 1)))?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
 }
 
 /// A message as TCP carries it.

@@ -7,10 +7,13 @@ mod effects;
 pub mod flood;
 mod ip;
 mod local;
+mod needs;
 mod raw;
 mod send;
+pub mod serve;
 mod tls;
 mod tls_http;
+mod told;
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -23,8 +26,8 @@ use crate::task::{Batch, End, Outcome, Places, Task};
 pub use ip::later;
 pub use local::try_apart;
 
-/// The request that a policy allows: no attack, but what has to work before and after.
-pub const ALLOWED: &str = "allowed";
+/// Tells the addresses that a closed firewall gives to listed names: no attack.
+pub const REMEMBER: &str = "remember";
 /// How many run at the same time.
 const WIDTH: usize = 12;
 /// How long one may take before it is left behind.
@@ -38,6 +41,8 @@ pub mod target {
     pub const EVIL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 133);
     /// A resolver outside.
     pub const DNS: Ipv4Addr = crate::fakenet::address::DNS;
+    /// A listed address.
+    pub const DIRECT: Ipv4Addr = crate::catalogue::names::DIRECT;
     /// The cloud's metadata.
     pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
     /// Somewhere in private space.
@@ -47,17 +52,17 @@ pub mod target {
 }
 
 /// The networks that the sink answers for.
-pub const NETS: [(Ipv4Addr, u8); 5] = [
-    crate::fakenet::address::HOSTS,
-    (target::DNS, 32),
-    (target::METADATA, 32),
-    (target::PRIVATE, 32),
-    (target::CARRIER, 32),
-];
+pub fn nets() -> Vec<(Ipv4Addr, u8)> {
+    let single = [target::DNS, target::METADATA, target::PRIVATE, target::CARRIER];
+    let single = single.into_iter().chain(crate::catalogue::rebind::addresses());
+    std::iter::once(crate::fakenet::address::HOSTS).chain(single.map(|address| (address, 32))).collect()
+}
 
 /// What an attack is given.
 #[derive(Debug, Clone)]
 pub struct Ctx {
+    /// What it is called.
+    pub id: String,
     /// Its canary.
     pub canary: String,
     /// Where it runs.
@@ -91,10 +96,10 @@ pub type Run = fn(&Ctx) -> Result<String, Failed>;
 
 /// The code of an attack; those that need the host's help at the right moment have none here.
 pub fn find(id: &str) -> Option<Run> {
-    if id == ALLOWED {
-        return Some(tls_http::allowed);
+    if id.starts_with("rebind-") {
+        return Some(told::rebound);
     }
-    let all = [dns::CODE, tls_http::CODE, ip::CODE, local::CODE, control::CODE];
+    let all = [told::CODE, needs::CODE, dns::CODE, tls_http::CODE, ip::CODE, local::CODE, control::CODE];
     all.into_iter().flatten().find(|(known, _)| *known == id).map(|(_, run)| *run)
 }
 
@@ -122,7 +127,7 @@ pub fn run(batch: &Batch, mut each: impl FnMut(Outcome)) {
 }
 
 fn one(task: &Task, places: Places) -> Outcome {
-    let ctx = Ctx { canary: task.canary.clone(), places };
+    let ctx = Ctx { id: task.id.clone(), canary: task.canary.clone(), places };
     let ended = match find(&task.id) {
         Some(run) => run(&ctx),
         None => Err(Failed::Impossible("this probe does not know it".to_owned())),
@@ -137,12 +142,15 @@ fn one(task: &Task, places: Places) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use crate::catalogue::{Family, all};
+    use crate::catalogue::{Family, all, needs};
 
     #[test]
     fn every_attack_has_code_and_moments_are_the_host_s() {
         for attack in all() {
             assert_eq!(super::find(attack.id).is_some(), attack.family != Family::Time, "{}", attack.id);
+        }
+        for need in needs::ALL {
+            assert!(super::find(need.id).is_some(), "{}", need.id);
         }
     }
 }

@@ -23,6 +23,18 @@ pub fn udp(target: impl Into<SocketAddr>, bytes: &[u8]) -> Result<String, Failed
     })
 }
 
+/// Sends a datagram; what comes back first.
+pub fn ask_udp(target: impl Into<SocketAddr>, bytes: &[u8]) -> Result<Vec<u8>, Failed> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect(target.into())?;
+    socket.set_read_timeout(Some(CONNECT))?;
+    socket.send(bytes)?;
+    let mut answer = vec![0; 2048];
+    let length = socket.recv(&mut answer)?;
+    answer.truncate(length);
+    Ok(answer)
+}
+
 /// Opens a stream.
 pub fn connect(target: impl Into<SocketAddr>) -> Result<TcpStream, Failed> {
     let stream = TcpStream::connect_timeout(&target.into(), CONNECT)?;

@@ -102,11 +102,6 @@ pub(super) const CODE: &[(&str, Run)] = &[
     }),
 ];
 
-/// The request that is allowed.
-pub(super) fn allowed(c: &Ctx) -> Result<String, Failed> {
-    tls::talk(send::resolve(GOOD, TLS)?, Some(GOOD), &get(GOOD, &secret(c)))
-}
-
 fn secret(c: &Ctx) -> String {
     format!("/{}", c.canary)
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clawker_prove::attacks::{self, NETS, flood, later, try_apart};
+use clawker_prove::attacks::{self, flood, later, nets, serve, try_apart};
 use clawker_prove::fakenet::{self, address};
 use clawker_prove::task::Batch;
 
@@ -32,7 +32,7 @@ fn obey(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     match arguments {
         ["sink", folder] => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            Ok(runtime.block_on(fakenet::serve(Some(Path::new(folder)), &NETS))?)
+            Ok(runtime.block_on(fakenet::serve(Some(Path::new(folder)), &nets()))?)
         }
         ["run", batch] => {
             let batch: Batch = serde_json::from_str(batch)?;
@@ -45,15 +45,21 @@ fn obey(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
             std::process::exit(0)
         }
         ["route", gateway] => Ok(address::lead(gateway.parse()?)?),
-        ["flood", file, sink] => flood::run(Path::new(file), sink.parse()?),
+        ["flood", file, sink] => {
+            serve::begin()?;
+            flood::run(Path::new(file), sink.parse()?)
+        }
         ["later", canary] => {
             std::thread::sleep(LATER);
             Ok(later(canary)?)
         }
         ["apart", what] => Ok(try_apart(what)?),
-        ["wait"] => loop {
-            std::thread::sleep(Duration::from_secs(3600));
-        },
+        ["serve"] => {
+            serve::begin()?;
+            loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            }
+        }
         _ => Err(USAGE.into()),
     }
 }

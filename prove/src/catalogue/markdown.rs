@@ -15,13 +15,15 @@ pub fn markdown() -> String {
     for family in Family::ALL {
         let attacks: Vec<_> = all().filter(|attack| attack.family == family).collect();
         text.push_str(&format!("\n## {} ({})\n\n", family.as_str(), attacks.len()));
-        text.push_str("| id | what is tried | by | leaked when | control |\n|---|---|---|---|---|\n");
+        text.push_str(
+            "| id | what is tried | by | leaked when | control | known from |\n|---|---|---|---|---|---|\n",
+        );
         for attack in attacks {
             let (who, arrival) = (attack.who.describe(), attack.arrival.describe());
             let control = attack.control.describe();
             text.push_str(&format!(
-                "| `{}` | {} | {who} | {arrival} | {control} |\n",
-                attack.id, attack.title
+                "| `{}` | {} | {who} | {arrival} | {control} | {} |\n",
+                attack.id, attack.title, attack.source
             ));
         }
     }

@@ -5,8 +5,11 @@ mod dns;
 mod ip_kernel;
 mod local;
 mod markdown;
+pub mod needs;
+pub mod rebind;
 mod time;
 mod tls_http;
+pub mod told;
 
 use serde::Serialize;
 
@@ -27,6 +30,8 @@ pub struct Attack {
     pub control: Control,
     /// What counts as success.
     pub arrival: Arrival,
+    /// Where it is known from: a paper, a tool, a standard, a fault of another's.
+    pub source: &'static str,
 }
 
 /// What an attack is aimed at.
@@ -37,6 +42,8 @@ pub enum Family {
     Dns,
     /// What Envoy judges.
     TlsHttp,
+    /// Listed names that answer with what is not public.
+    Rebinding,
     /// Packets and sockets.
     IpKernel,
     /// The container itself.
@@ -45,22 +52,34 @@ pub enum Family {
     Time,
     /// Init's socket and the gateway's.
     Control,
+    /// Refusals that nobody is told of.
+    Told,
 }
 
 impl Family {
     /// All, in the order of the table.
-    pub const ALL: [Self; 6] =
-        [Self::Dns, Self::TlsHttp, Self::IpKernel, Self::Local, Self::Time, Self::Control];
+    pub const ALL: [Self; 8] = [
+        Self::Dns,
+        Self::TlsHttp,
+        Self::Rebinding,
+        Self::IpKernel,
+        Self::Local,
+        Self::Time,
+        Self::Control,
+        Self::Told,
+    ];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
             Self::TlsHttp => "tls-http",
+            Self::Rebinding => "rebinding",
             Self::IpKernel => "ip-kernel",
             Self::Local => "local",
             Self::Time => "time",
             Self::Control => "control",
+            Self::Told => "told",
         }
     }
 }
@@ -77,6 +96,8 @@ pub enum Who {
     Root,
     /// root with NET_ADMIN and NET_RAW in a container that shares its network.
     Network,
+    /// root in a plain container beside it.
+    Neighbour,
 }
 
 impl Who {
@@ -87,6 +108,7 @@ impl Who {
             Self::Other => "another uid",
             Self::Root => "root in the container",
             Self::Network => "root on its network, with NET_RAW",
+            Self::Neighbour => "root in a container beside it",
         }
     }
 }
@@ -101,6 +123,8 @@ pub enum Control {
     Beside,
     /// By the host, which has the secret.
     Host,
+    /// By a frame made by hand on its network, which passes no other rule.
+    Frame,
 }
 
 impl Control {
@@ -110,6 +134,7 @@ impl Control {
             Self::Open => "the same with the firewall off",
             Self::Beside => "the same in a plain container beside it",
             Self::Host => "the same by the host",
+            Self::Frame => "a frame made by hand",
         }
     }
 }
@@ -124,6 +149,10 @@ pub enum Arrival {
     Elsewhere,
     /// What was tried was done: read, changed, taken.
     Effect,
+    /// Init did not count it, or did not log it.
+    Untold,
+    /// It came as far as the guard behind the rules, which counts it.
+    Unmarked,
 }
 
 impl Arrival {
@@ -133,6 +162,8 @@ impl Arrival {
             Self::Anywhere => "the canary arrives",
             Self::Elsewhere => "the canary arrives at another host than the allowed one",
             Self::Effect => "it is done",
+            Self::Untold => "it is not counted or not logged",
+            Self::Unmarked => "the guard counts it",
         }
     }
 }
@@ -147,13 +178,25 @@ pub mod names {
     pub const OPEN_PATH: &str = "/open/";
     /// Plain HTTP.
     pub const PLAIN: &str = "other.example";
+    /// TLS, passed on unopened, for a while.
+    pub const GRANTED: &str = "granted.example";
+    /// An address that is listed, at the port of TLS.
+    pub const DIRECT: std::net::Ipv4Addr = std::net::Ipv4Addr::new(198, 51, 100, 136);
+    /// Likewise as a record has it.
+    pub const DIRECT_TO: &str = "198.51.100.136:443";
+    /// TLS, passed on unopened, with a private address that its rule opens.
+    pub const PRIVATE: &str = "private.example";
+    /// That address.
+    pub const PRIVATE_TO: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 254, 254, 2);
     /// Listed nowhere.
     pub const EVIL: &str = "evil.example";
 }
 
 /// All attacks, by family.
 pub fn all() -> impl Iterator<Item = &'static Attack> {
-    [dns::ALL, tls_http::ALL, ip_kernel::ALL, local::ALL, time::ALL, control::ALL].into_iter().flatten()
+    [dns::ALL, tls_http::ALL, rebind::ALL, ip_kernel::ALL, local::ALL, time::ALL, control::ALL, told::ALL]
+        .into_iter()
+        .flatten()
 }
 
 /// Rows of a family that agree in everything but id and title.
@@ -162,8 +205,9 @@ const fn attack(
     (who, control, arrival): (Who, Control, Arrival),
     id: &'static str,
     title: &'static str,
+    source: &'static str,
 ) -> Attack {
-    Attack { id, family, title, who, control, arrival }
+    Attack { id, family, title, who, control, arrival, source }
 }
 
 #[cfg(test)]

@@ -2,18 +2,38 @@
 
 use super::{Arrival, Attack, Control, Family, Who, attack};
 
-const fn a(id: &'static str, title: &'static str) -> Attack {
-    attack(Family::Time, (Who::Agent, Control::Open, Arrival::Anywhere), id, title)
+const fn a(id: &'static str, title: &'static str, source: &'static str) -> Attack {
+    attack(Family::Time, (Who::Agent, Control::Open, Arrival::Anywhere), id, title, source)
 }
 
 pub(super) const ALL: &[Attack] = &[
-    a("time-start", "From the first moment of the container's start"),
-    a("time-restart", "All through a restart of the container"),
-    a("time-bypass-stop", "UDP on a socket of a bypass, after its end by hand"),
-    a("time-bypass-tcp", "TCP on a connection of a bypass, after its end by hand"),
-    a("time-bypass-deadline", "UDP on a socket of a bypass, after its end by time"),
-    a("time-enable", "UDP on a socket of an open firewall, after it was turned on"),
-    a("time-envoy-gone", "While Envoy is killed"),
-    a("time-coredns-gone", "Questions while CoreDNS is killed"),
-    a("time-pause", "Right after the container was paused"),
+    a(
+        "time-start",
+        "From the first moment of the container's start",
+        "MITRE ATT&CK T1562.004; a start before its firewall",
+    ),
+    a("time-restart", "All through a restart of the container", "docker restart"),
+    a(
+        "time-bypass-stop",
+        "UDP on a socket of a bypass, after its end by hand",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a(
+        "time-bypass-tcp",
+        "TCP on a connection of a bypass, after its end by hand",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a(
+        "time-bypass-deadline",
+        "UDP on a socket of a bypass, after its end by time",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a(
+        "time-enable",
+        "UDP on a socket of an open firewall, after it was turned on",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a("time-envoy-gone", "While Envoy is killed", "CWE-636, failing open"),
+    a("time-coredns-gone", "Questions while CoreDNS is killed", "CWE-636, failing open"),
+    a("time-pause", "Right after the container was paused", "docker pause"),
 ];
