@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install images test test-engines fuzz demo bench bench-policy lint clean
+.PHONY: help setup build install images test test-engines mutants fuzz demo bench bench-policy lint clean
 
 help: ## List these jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: ## Set everything up, then run lint and every test on the real parts
 
 test-engines: ## Run a part of the tests on other releases of the Docker engine
 	scripts/with-parts test scripts/test-engines
+
+mutants: images ## Leave each of the firewall's rules out once: clawker prove must find it; ARGS=--all tries every fault
+	scripts/mutants $(ARGS)
 
 demo: ## Set everything up, then show the main job on a made-up internet
 	@scripts/demo

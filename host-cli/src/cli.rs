@@ -211,9 +211,9 @@ pub struct ProveArgs {
     /// Another image
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
-    /// Only this family, or this attack
-    #[arg(long, value_name = "FAMILY|ID")]
-    pub only: Option<String>,
+    /// Only these families and attacks
+    #[arg(long, value_name = "FAMILY|ID", value_delimiter = ',')]
+    pub only: Vec<String>,
     /// Print the attacks and run none
     #[arg(long)]
     pub list: bool,

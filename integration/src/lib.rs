@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod fire;
+pub mod mutants;
 pub mod rig;
 pub mod wire;
 pub mod world;

@@ -13,7 +13,7 @@ use crate::prove::{self, Wanted};
 /// # Errors
 /// When there is no such attack, or no twin could be made.
 pub async fn run(ctx: &Context, args: &ProveArgs) -> Outcome {
-    let attacks = chosen(args.only.as_deref())?;
+    let attacks = chosen(&args.only)?;
     if args.list {
         if ctx.output.json {
             ctx.output.value(&attacks)?;
@@ -32,16 +32,15 @@ pub async fn run(ctx: &Context, args: &ProveArgs) -> Outcome {
     Ok(report.code())
 }
 
-fn chosen(only: Option<&str>) -> Result<Vec<&'static Attack>, Failure> {
-    let fits = |attack: &&Attack| only.is_none_or(|only| only == attack.id || only == attack.family.as_str());
-    let attacks: Vec<_> = catalogue::all().filter(fits).collect();
-    if attacks.is_empty() {
+fn chosen(only: &[String]) -> Result<Vec<&'static Attack>, Failure> {
+    let is = |attack: &Attack, name: &String| name == attack.id || name == attack.family.as_str();
+    if let Some(name) = only.iter().find(|name| !catalogue::all().any(|attack| is(attack, name))) {
         return Err(Failure::usage(format!(
-            "No attack and no family is named {}; see clawker prove --list",
-            only.unwrap_or_default()
+            "No attack and no family is named {name}; see clawker prove --list"
         )));
     }
-    Ok(attacks)
+    let wanted = |attack: &&Attack| only.is_empty() || only.iter().any(|name| is(attack, name));
+    Ok(catalogue::all().filter(wanted).collect())
 }
 
 #[cfg(test)]
@@ -49,10 +48,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_attack_one_family_or_all() {
-        assert_eq!(chosen(Some("dns-udp")).unwrap().len(), 1);
-        assert!(chosen(Some("dns")).unwrap().iter().all(|attack| attack.family.as_str() == "dns"));
-        assert_eq!(chosen(None).unwrap().len(), catalogue::all().count());
-        assert_eq!(chosen(Some("dnss")).unwrap_err().code, crate::exit::USAGE);
+    fn some_attacks_whole_families_or_all() {
+        let of = |names: &[&str]| chosen(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["dns-udp", "ip-udp", "dns-udp"]).unwrap().len(), 2);
+        assert!(of(&["dns"]).unwrap().iter().all(|attack| attack.family.as_str() == "dns"));
+        assert_eq!(of(&[]).unwrap().len(), catalogue::all().count());
+        assert_eq!(of(&["dns", "dnss"]).unwrap_err().code, crate::exit::USAGE);
     }
 }

@@ -2,6 +2,7 @@
 //! user's own stack is never touched: the twin has a stack, a network and names that nobody else has.
 
 mod batch;
+mod helpless;
 mod moments;
 mod needs;
 mod place;
@@ -84,7 +85,12 @@ async fn attacked(
     let shown_by =
         |control| others.iter().copied().filter(|attack| attack.control == control).collect::<Vec<_>>();
     missing.push(twin.missing(When::Open).await?);
-    twin.by_who(&shown_by(Control::Open), &mut controls).await?;
+    let open = shown_by(Control::Open);
+    twin.by_who(&open, &mut controls).await?;
+    // A host that is busy may lose a packet. With the firewall on nothing is tried twice.
+    let again = |attack: &&&Attack| controls.get(attack.id).is_none_or(Seen::is_worth_another);
+    let again: Vec<_> = open.iter().filter(again).copied().collect();
+    twin.by_who(&again, &mut controls).await?;
     twin.beside(&shown_by(Control::Beside), &mut controls).await?;
     twin.turn(Op::Enable, StateName::Enforcing)?;
     for attack in others.iter().filter(|attack| attack.control == Control::Host) {

@@ -75,6 +75,10 @@ impl Twin<'_> {
             "time-bypass-tcp" => self.after("tcp", Op::Bypass { seconds: 60 }, Some(Op::BypassStop)).await,
             "time-bypass-deadline" => self.after("udp", Op::Bypass { seconds: SHORTEST + 1 }, None).await,
             "time-enable" => self.after("udp", Op::Disable, Some(Op::Enable)).await,
+            "time-bypass-twice" => self.two_bypasses().await,
+            "time-bypass-init-stopped" => self.bypass_ends_without_init().await,
+            "time-grant-init-stopped" => self.grant_ends_without_init().await,
+            "time-init-killed" => self.init_is_killed().await,
             "time-envoy-gone" => self.without("udp", &self.paths.envoy_container()).await,
             "time-coredns-gone" => self.without("dns", &self.paths.coredns_container()).await,
             "time-pause" => {
@@ -128,21 +132,27 @@ impl Twin<'_> {
     }
 
     /// Opens the firewall and tells whether the sender's words arrive then.
-    async fn shown(&self, kind: &str, open: Op) -> Result<bool, Failure> {
+    pub async fn shown(&self, kind: &str, open: Op) -> Result<bool, Failure> {
         let canary = canary()?;
         self.say(&format!("{kind} {canary}"))?;
         control::change(&self.paths, &self.record, open)?;
+        Ok(self.arrives(&canary).await)
+    }
+
+    /// Whether the sender's words arrive.
+    pub async fn arrives(&self, canary: &str) -> bool {
         let end = Instant::now() + ARRIVAL;
-        while self.sink.saw(&canary).is_empty() {
+        while self.sink.saw(canary).is_empty() {
             if Instant::now() >= end {
-                return Ok(false);
+                return false;
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
-        Ok(true)
+        true
     }
 
-    fn judged(&self, shown: bool, canary: &str) -> Verdict {
+    /// Whether anything of it arrived.
+    pub fn judged(&self, shown: bool, canary: &str) -> Verdict {
         match (self.sink.saw(canary).first(), shown) {
             (Some(record), _) => Verdict::leaked(format!("seen by the sink at {}", record.destination)),
             (None, true) => Verdict::held("nothing arrived"),

@@ -14,11 +14,19 @@ use crate::exit::Failure;
 const REMEMBER: &str = "remember";
 
 impl Twin<'_> {
-    /// The first thing of a state that does not work and has to; `None` where all does.
+    /// The first thing of a state that does not work and has to, at its second try, too; `None` where all does.
     ///
     /// # Errors
     /// Docker's.
     pub async fn missing(&self, when: When) -> Result<Option<String>, Failure> {
+        match self.missing_once(when).await? {
+            None => Ok(None),
+            // A host that is busy may lose a packet.
+            Some(_) => self.missing_once(when).await,
+        }
+    }
+
+    async fn missing_once(&self, when: When) -> Result<Option<String>, Failure> {
         let logged = self.log_length();
         for by in [By::Agent, By::Neighbour] {
             let all: Vec<&Need> = needs::of(when, by).collect();

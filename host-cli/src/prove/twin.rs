@@ -18,7 +18,7 @@ use serde_saphyr::Spanned;
 use super::place::Place;
 use super::sink::{self, Sink};
 use crate::cli::{Cli, Command};
-use crate::config::{self, Loaded, ProjectConfig, RawRule};
+use crate::config::{self, Loaded, ProjectConfig, RawRule, Settings};
 use crate::context::Context;
 use crate::docker::{DockerError, Engine};
 use crate::exit::Failure;
@@ -77,6 +77,8 @@ pub struct Twin<'a> {
     pub payload: PathBuf,
     /// What the sender sent all through the twin's start.
     pub first: String,
+    /// The settings of its stack.
+    pub settings: Settings,
 }
 
 impl<'a> Twin<'a> {
@@ -132,7 +134,19 @@ impl<'a> Twin<'a> {
         fs::write(&payload, "")?;
         sink.lead(&engine, place, &record.container).await?;
         let places = places(&paths, &record, &info, sink.address)?;
-        Ok(Self { place, engine, paths, record, sink, places, plain, userns, payload, first })
+        Ok(Self {
+            place,
+            engine,
+            paths,
+            record,
+            sink,
+            places,
+            plain,
+            userns,
+            payload,
+            first,
+            settings: loaded.settings,
+        })
     }
 
     /// The probe's path, which is the same in every container.
@@ -171,6 +185,7 @@ fn add_rules(loaded: &mut Loaded, sink: &Sink) -> Result<(), Failure> {
         format!("{{ dst: {} }}", names::GOOD),
         format!("{{ dst: {}, path_rules: [{{ path: {} }}] }}", names::PATHS, names::OPEN_PATH),
         format!("{{ dst: {}, proto: http }}", names::PLAIN),
+        format!("{{ dst: {}, proto: ssh }}", names::SSH),
         format!("{{ dst: {}, proto: tcp, port: 443 }}", names::DIRECT),
         format!("{{ dst: {}, private: [{}/32] }}", names::PRIVATE, names::PRIVATE_TO),
     ];
@@ -194,7 +209,11 @@ fn granted() -> Result<CliRule, Failure> {
     Ok(CliRule { rule: rule.value, agent: None, expires: Some(grant::end(GRANT, grant::now())?) })
 }
 
-fn parsed(rules: &[String]) -> Result<Vec<Spanned<RawRule>>, Failure> {
+/// Rules as a project's file has them.
+///
+/// # Errors
+/// When one is none.
+pub fn parsed(rules: &[String]) -> Result<Vec<Spanned<RawRule>>, Failure> {
     let text = format!("security:\n  firewall:\n    rules:\n      - {}\n", rules.join("\n      - "));
     let ours: ProjectConfig = config::parse(Path::new("clawker prove"), &text)?;
     Ok(ours.security.firewall.rules)

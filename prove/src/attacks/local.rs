@@ -101,6 +101,7 @@ pub(super) const CODE: &[(&str, Run)] = &[
         let _ = fs::remove_file(&path);
         done()
     }),
+    ("local-ca-key", |_| key_below(Path::new("/run/clawker")).or_else(|_| key_below(Path::new("/etc/ssl")))),
     ("local-low-port", |_| write_back("/proc/sys/net/ipv4/ip_local_port_range")),
 ];
 
@@ -116,6 +117,21 @@ fn read(path: &str) -> Result<String, Failed> {
 fn append(path: &str) -> Result<String, Failed> {
     OpenOptions::new().append(true).open(path)?.write_all(b"# clawker prove\n")?;
     done()
+}
+
+/// The first readable file with a private key below a folder.
+fn key_below(folder: &Path) -> Result<String, Failed> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.is_symlink() {
+            if let Ok(found) = key_below(&path) {
+                return Ok(found);
+            }
+        } else if fs::read(&path).is_ok_and(|bytes| bytes.windows(11).any(|part| part == b"PRIVATE KEY")) {
+            return Ok(path.display().to_string());
+        }
+    }
+    Err(Failed::Refused(format!("no key can be read below {}", folder.display())))
 }
 
 /// Writes what is there.

@@ -5,6 +5,9 @@ mod control;
 mod dns;
 mod effects;
 pub mod flood;
+mod h2;
+mod hello;
+mod hook;
 mod ip;
 mod local;
 mod needs;
@@ -41,6 +44,8 @@ pub mod target {
     pub const EVIL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 133);
     /// A resolver outside.
     pub const DNS: Ipv4Addr = crate::fakenet::address::DNS;
+    /// A host that nobody has a reason to list, whatever holes are torn for the attacker's.
+    pub const NOBODY: Ipv4Addr = crate::fakenet::address::host(139);
     /// A listed address.
     pub const DIRECT: Ipv4Addr = crate::catalogue::names::DIRECT;
     /// The cloud's metadata.
@@ -99,7 +104,17 @@ pub fn find(id: &str) -> Option<Run> {
     if id.starts_with("rebind-") {
         return Some(told::rebound);
     }
-    let all = [told::CODE, needs::CODE, dns::CODE, tls_http::CODE, ip::CODE, local::CODE, control::CODE];
+    let all = [
+        hello::CODE,
+        h2::CODE,
+        told::CODE,
+        needs::CODE,
+        dns::CODE,
+        tls_http::CODE,
+        ip::CODE,
+        local::CODE,
+        control::CODE,
+    ];
     all.into_iter().flatten().find(|(known, _)| *known == id).map(|(_, run)| *run)
 }
 

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use super::{Ctx, Failed, Run, dns, send, serve, target, tls};
-use crate::catalogue::names::{GOOD, GRANTED, OPEN_PATH, PATHS, PLAIN, PRIVATE};
+use crate::catalogue::names::{GOOD, GRANTED, OPEN_PATH, PATHS, PLAIN, PRIVATE, SSH};
 
 const TLS: u16 = 443;
-/// A port of the attacker's host that no rule names and somebody serves.
+/// A port that no rule names and somebody serves.
 const REFUSED: u16 = 9000;
 
 pub(super) const CODE: &[(&str, Run)] = &[
@@ -19,6 +19,11 @@ pub(super) const CODE: &[(&str, Run)] = &[
         tls::talk(send::resolve(PATHS, TLS)?, Some(PATHS), &request)
     }),
     ("need-by-address", |c| tls_to((target::EVIL, TLS).into(), GOOD, c)),
+    ("need-ssh", |c| {
+        let mut stream = send::connect(send::resolve(SSH, 22)?)?;
+        send::hear(&mut stream)?;
+        send::talk(stream, c.canary.as_bytes())
+    }),
     ("need-direct", |c| send::tcp((target::DIRECT, TLS), c.canary.as_bytes())),
     ("need-grant", |c| tls_to(send::resolve(GRANTED, TLS)?, GRANTED, c)),
     ("need-private", |c| tls_to(send::resolve(PRIVATE, TLS)?, PRIVATE, c)),
@@ -32,7 +37,7 @@ pub(super) const CODE: &[(&str, Run)] = &[
         send::connect(to)?.read_exact(&mut said)?;
         if said == *b"mine" { Ok("its own server answered".to_owned()) } else { Err(odd(&said)) }
     }),
-    ("need-refused", |_| refused((target::EVIL, REFUSED).into())),
+    ("need-refused", |_| refused((target::NOBODY, REFUSED).into())),
     ("need-refused-dns", |_| refused((dns::DOCKER, dns::PORT).into())),
     ("need-published", |c| serve::answers(c.places.twin, serve::PUBLISHED)),
     ("need-open-dns", |c| {

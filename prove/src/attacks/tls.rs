@@ -15,7 +15,12 @@ pub type Session = StreamOwned<ClientConnection, TcpStream>;
 
 /// Opens one; no name is said where there is none.
 pub fn open(target: impl Into<SocketAddr>, name: Option<&str>) -> Result<Session, Failed> {
-    let connection = client(name)?;
+    open_for(target, name, b"http/1.1")
+}
+
+/// Likewise, for another protocol.
+pub fn open_for(target: impl Into<SocketAddr>, name: Option<&str>, alpn: &[u8]) -> Result<Session, Failed> {
+    let connection = client(name, alpn)?;
     Ok(StreamOwned::new(connection, send::connect(target)?))
 }
 
@@ -27,11 +32,11 @@ pub fn talk(target: impl Into<SocketAddr>, name: Option<&str>, bytes: &[u8]) -> 
 /// The first message of a client.
 pub fn hello(name: &str) -> Result<Vec<u8>, Failed> {
     let mut bytes = Vec::new();
-    client(Some(name))?.write_tls(&mut bytes)?;
+    client(Some(name), b"http/1.1")?.write_tls(&mut bytes)?;
     Ok(bytes)
 }
 
-fn client(name: Option<&str>) -> Result<ClientConnection, Failed> {
+fn client(name: Option<&str>, alpn: &[u8]) -> Result<ClientConnection, Failed> {
     let provider = Arc::new(ring::default_provider());
     let failed = |error: &dyn std::error::Error| Failed::Impossible(error.to_string());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -41,7 +46,7 @@ fn client(name: Option<&str>) -> Result<ClientConnection, Failed> {
         .with_custom_certificate_verifier(Arc::new(Trusting(provider)))
         .with_no_client_auth();
     config.enable_sni = name.is_some();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     let name =
         ServerName::try_from(name.unwrap_or("none.invalid").to_owned()).map_err(|error| failed(&error))?;
     ClientConnection::new(Arc::new(config), name).map_err(|error| failed(&error))

@@ -5,8 +5,8 @@ use crate::catalogue::rebind;
 
 pub(super) const CODE: &[(&str, Run)] = &[
     ("told-docker-dns", |c| send::udp((dns::DOCKER, dns::PORT), &dns::query(&c.name(), 1))),
-    ("told-tcp", |c| send::tcp((target::EVIL, 9000), c.canary.as_bytes())),
-    ("told-udp", |c| send::udp((target::EVIL, 9999), c.canary.as_bytes())),
+    ("told-tcp", |c| send::tcp((target::NOBODY, 9000), c.canary.as_bytes())),
+    ("told-udp", |c| send::udp((target::NOBODY, 9999), c.canary.as_bytes())),
     ("told-icmp", |c| same("ip-ping", c)),
     ("told-other", |c| raw::ip(253, c.canary.as_bytes())),
     ("told-inbound", |c| serve::answers(c.places.twin, serve::HIDDEN)),

@@ -178,8 +178,16 @@ pub mod names {
     pub const OPEN_PATH: &str = "/open/";
     /// Plain HTTP.
     pub const PLAIN: &str = "other.example";
+    /// SSH.
+    pub const SSH: &str = "ssh.example";
+    /// Its address.
+    pub const SSH_AT: std::net::Ipv4Addr = std::net::Ipv4Addr::new(198, 51, 100, 137);
+    /// Likewise as a record has it.
+    pub const SSH_TO: &str = "198.51.100.137:22";
     /// TLS, passed on unopened, for a while.
     pub const GRANTED: &str = "granted.example";
+    /// TLS, passed on unopened, for seconds.
+    pub const BRIEF: &str = "brief.example";
     /// An address that is listed, at the port of TLS.
     pub const DIRECT: std::net::Ipv4Addr = std::net::Ipv4Addr::new(198, 51, 100, 136);
     /// Likewise as a record has it.

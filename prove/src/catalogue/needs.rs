@@ -72,6 +72,7 @@ pub const ALL: &[Need] = &[
         "A listed name in TLS, dialled by an address of its own",
         Shown::Name(names::GOOD),
     ),
+    closed("need-ssh", "SSH to a listed name, which says no name itself", Shown::At(names::SSH_TO)),
     closed("need-direct", "A listed address", Shown::At(names::DIRECT_TO)),
     closed("need-grant", "TLS to a name that is listed for a while", Shown::Name(names::GRANTED)),
     closed(

@@ -66,10 +66,15 @@ pub fn name(id: &str) -> String {
     format!("{id}.example")
 }
 
-/// All names, with what a resolver is to answer.
+/// All names that have an address of their own choosing, with what a resolver is to answer.
 pub fn zone(sink: Ipv4Addr) -> BTreeMap<String, Vec<Ipv4Addr>> {
     let fixed = ADDRESSES.iter().map(|(id, address)| (name(id), vec![*address]));
-    fixed.chain([(name(NETWORK), vec![sink]), (names::PRIVATE.to_owned(), vec![names::PRIVATE_TO])]).collect()
+    let others = [
+        (name(NETWORK), sink),
+        (names::PRIVATE.to_owned(), names::PRIVATE_TO),
+        (names::SSH.to_owned(), names::SSH_AT),
+    ];
+    fixed.chain(others.map(|(name, address)| (name, vec![address]))).collect()
 }
 
 /// What the sink answers for besides its own hosts.
@@ -85,6 +90,6 @@ mod tests {
     fn every_name_has_an_answer() {
         let zone = zone(Ipv4Addr::LOCALHOST);
         assert!(ALL.iter().all(|attack| zone.contains_key(&name(attack.id))));
-        assert_eq!(zone.len(), ALL.len() + 1);
+        assert_eq!(zone.len(), ALL.len() + 2);
     }
 }

@@ -33,6 +33,26 @@ pub(super) const ALL: &[Attack] = &[
         "UDP on a socket of an open firewall, after it was turned on",
         "nf_conntrack: established flows outlive rules",
     ),
+    a(
+        "time-bypass-twice",
+        "UDP after one stop of two bypasses that were begun at once",
+        "CWE-362, race condition",
+    ),
+    a(
+        "time-bypass-init-stopped",
+        "UDP on a socket of a bypass, after its end by time while init is stopped",
+        "CWE-636, failing open",
+    ),
+    a(
+        "time-grant-init-stopped",
+        "TLS on a connection to a name that was listed for a while, after its end while init is stopped",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a(
+        "time-init-killed",
+        "At full speed while PID 1 is killed and its own table goes with it",
+        "nf_tables: NFT_TABLE_F_OWNER, gone with its owner",
+    ),
     a("time-envoy-gone", "While Envoy is killed", "CWE-636, failing open"),
     a("time-coredns-gone", "Questions while CoreDNS is killed", "CWE-636, failing open"),
     a("time-pause", "Right after the container was paused", "docker pause"),

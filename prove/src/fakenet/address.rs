@@ -18,7 +18,7 @@ pub const DNS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 /// All hosts.
 pub const HOSTS: (Ipv4Addr, u8) = (Ipv4Addr::new(198, 51, 100, 128), 25);
 /// The host with the given last byte, 128 to 254.
-pub fn host(last: u8) -> Ipv4Addr {
+pub const fn host(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(198, 51, 100, last)
 }
 
