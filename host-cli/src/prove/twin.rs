@@ -190,7 +190,11 @@ fn add_rules(loaded: &mut Loaded, sink: &Sink) -> Result<(), Failure> {
         format!("{{ dst: {}, private: [{}/32] }}", names::PRIVATE, names::PRIVATE_TO),
     ];
     let rebound = catalogue::all().filter(|attack| attack.family == Family::Rebinding);
-    rules.extend(rebound.map(|attack| format!("{{ dst: {} }}", rebind::name(attack.id))));
+    rules.extend(rebound.map(|attack| match attack.id {
+        // Listed as private space, too: the container's own network is not to be had for that either.
+        rebind::NETWORK => format!("{{ dst: {}, private: [{}/32] }}", rebind::name(attack.id), sink.address),
+        _ => format!("{{ dst: {} }}", rebind::name(attack.id)),
+    }));
     let security = &mut loaded.config.security;
     security.firewall.rules.extend(parsed(&rules)?);
     // A resolver of the project's own would be a real one.

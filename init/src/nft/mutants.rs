@@ -115,17 +115,20 @@ fn put(policy: &Policy, ruleset: &mut Ruleset, wanted: &str) {
     }
 }
 
-/// A rule that is not there is no fault that anything could find: that must be seen.
+/// A policy that is swapped for a longer one may not have the rule yet.
 fn break_rule(rules: &mut Vec<Vec<Step>>, number: usize, how: Fault) {
+    if number >= rules.len() {
+        return;
+    }
     match how {
         Fault::Drop => drop(rules.remove(number)),
-        Fault::Without(step) => drop(rules[number].remove(step)),
+        Fault::Without(step) if step < rules[number].len() => drop(rules[number].remove(step)),
         Fault::Swap => {
             if let Some(other) = swapped(&rules[number]) {
                 rules[number] = other;
             }
         }
-        Fault::Falls => {}
+        Fault::Without(_) | Fault::Falls => {}
     }
 }
 

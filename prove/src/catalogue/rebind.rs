@@ -59,7 +59,8 @@ const ADDRESSES: &[(&str, Ipv4Addr)] = &[
     ("rebind-reserved", Ipv4Addr::new(240, 254, 254, 1)),
     ("rebind-of-another", names::PRIVATE_TO),
 ];
-const NETWORK: &str = "rebind-network";
+/// The attack whose name answers with the sink's address on the container's network.
+pub const NETWORK: &str = "rebind-network";
 
 /// The listed name of an attack.
 pub fn name(id: &str) -> String {
