@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build install images test test-engines mutants fuzz demo bench bench-policy lint clean
+.PHONY: help setup build install images test test-engines mutants fuzz soak demo bench bench-policy lint clean
 
 help: ## List these jobs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test-engines: ## Run a part of the tests on other releases of the Docker engine
 
 mutants: images ## Leave each of the firewall's rules out once: clawker prove must find it; ARGS=--all tries every fault
 	scripts/mutants $(ARGS)
+
+soak: ## A thousand faults under full fire, and the long versions of other tests: hours
+	scripts/soak
 
 demo: ## Set everything up, then show the main job on a made-up internet
 	@scripts/demo

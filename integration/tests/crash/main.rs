@@ -133,13 +133,13 @@ impl Crash {
         listed
     }
 
-    /// Kills a command before each of its effects in turn; `mends` are the commands that come after, in turn.
+    /// Kills a command before its effects in turn, one each time; `mends` are the commands that come after, in turn.
     fn sweep(&mut self, undo: &[&str], command: &[&str], mends: &[&[&str]]) {
         let mut calls: BTreeMap<&str, usize> = BTreeMap::new();
         let (mut old, mut new) = (0, 0);
         let listed = |crash: &Self| (crash.lists("toggled.example"), crash.lists("git.example"));
         let start = listed(self);
-        for nth in 1..MOST {
+        for (round, nth) in (1..MOST).step_by(step()).enumerate() {
             let ended = killer::run(&self.world.sandbox.command(command), nth).unwrap();
             let call = match ended {
                 Ended::Killed(call) => call,
@@ -159,7 +159,7 @@ impl Crash {
             *calls.entry(call).or_default() += 1;
             let when = format!("{command:?} killed before effect {nth}, {call}");
             self.between(&when);
-            let mend = mends[nth % mends.len()];
+            let mend = mends[round % mends.len()];
             let said = self.world.clawker(mend).unwrap();
             assert_eq!(said.code, 0, "{when}: {mend:?} {said:?}");
             self.agreed(&when);
@@ -182,6 +182,11 @@ impl Drop for Crash {
         let _ = self.download.kill();
         let _ = self.download.wait();
     }
+}
+
+/// At every how-many-th effect a command is killed: by default at some, and `make soak` at each.
+fn step() -> usize {
+    std::env::var("CLAWKER_CRASH_STEP").map_or(3, |text| text.parse().expect("CLAWKER_CRASH_STEP"))
 }
 
 const UP: &[&str] = &["firewall", "up"];
@@ -227,7 +232,7 @@ fn a_start_that_takes_a_changed_file_and_is_killed_leaves_the_others_whole() {
     let rule = "  firewall: {add_domains: [toggled.example]}\n";
     fs::write(&file, format!("{plain}{rule}")).unwrap();
     let run = ["run", "--rm", "--yes", "--agent", "other", "--", "true"];
-    for nth in 1..MOST {
+    for nth in (1..MOST).step_by(step()) {
         let ended = killer::run(&crash.world.sandbox.command(&run), nth).unwrap();
         let when = format!("run killed before effect {nth}, {ended:?}");
         crash.between(&when);
