@@ -39,7 +39,7 @@ fn signal(pid: &str, signal: Signal) {
 }
 
 fn reload(world: &World, cycle: usize) {
-    let verb = if cycle / FAULTS.len() % 2 == 0 { "add" } else { "remove" };
+    let verb = if (cycle / FAULTS.len()).is_multiple_of(2) { "add" } else { "remove" };
     world.must(&["firewall", verb, "turns.example"]).unwrap();
 }
 
