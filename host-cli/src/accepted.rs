@@ -19,15 +19,17 @@ use crate::step::{self, StepError};
 /// What a file asks for beyond what was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Widening {
-    /// The file.
-    pub file: PathBuf,
+    /// The files, the nearest first; without any the project's folder.
+    pub files: Vec<PathBuf>,
     /// The diff: `+` is new, `-` is a limit that goes.
     pub lines: Vec<String>,
 }
 
 impl fmt::Display for Widening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} asks for more than was accepted:", self.file.display())?;
+        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let asks = if files.len() == 1 { "asks" } else { "ask" };
+        writeln!(f, "{} {asks} for more than was accepted:", files.join(", "))?;
         for line in &self.lines {
             writeln!(f, "  {line}")?;
         }
@@ -52,8 +54,8 @@ pub fn accept(
     }
     let lines = widening(project.accepted.as_ref(), &wanted)?;
     if !lines.is_empty() {
-        let file = loaded.file.clone().unwrap_or_else(|| loaded.dir.clone());
-        if !ask(&Widening { file, lines })? {
+        let files = if loaded.files.is_empty() { vec![loaded.dir.clone()] } else { loaded.files.clone() };
+        if !ask(&Widening { files, lines })? {
             return Err(Failure::new("Not accepted; what was in force still is"));
         }
     }

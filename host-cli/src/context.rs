@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::Loaded;
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::paths::Paths;
@@ -27,6 +28,11 @@ impl Context {
             Failure::new(format!("Can't tell the current folder: {error}; cd somewhere else"))
         })?;
         Ok(Self { paths: Paths::from_env()?, output, cwd })
+    }
+
+    /// Says what the user should know of the configuration.
+    pub fn warn(&self, loaded: &Loaded) {
+        loaded.warnings.iter().for_each(|warning| self.output.note(warning));
     }
 
     /// Asks the user, on the terminal; `yes` answers beforehand.

@@ -8,7 +8,7 @@ use clawker_protocol::names::Name;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::{ConfigError, FILE, Loaded, RawRule, SETTINGS, Settings, Telemetry};
+use crate::config::{ConfigError, FILE, Loaded, RawRule, SETTINGS, Settings, Telemetry, Written};
 use crate::grant;
 use crate::lock::StateLock;
 use crate::paths::Paths;
@@ -46,7 +46,7 @@ pub struct Project {
     pub cli: Vec<CliRule>,
 }
 
-/// What was accepted of `.clawker.yaml`.
+/// What was accepted of a project's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accepted {
@@ -108,6 +108,11 @@ pub fn id(dir: &Path) -> String {
         .take(4)
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// Whether anything is remembered of a folder.
+pub fn is_remembered(paths: &Paths, dir: &Path) -> bool {
+    file(paths, dir).exists()
 }
 
 fn file(paths: &Paths, dir: &Path) -> PathBuf {
@@ -177,23 +182,25 @@ impl Accepted {
     /// # Errors
     /// [`ProjectError`].
     pub fn wanted(loaded: &Loaded) -> Result<Self, ProjectError> {
-        let file = loaded.file.clone().unwrap_or_else(|| loaded.dir.join(FILE));
         let firewall = &loaded.config.security.firewall;
         let names = firewall.add_domains.iter().map(|name| {
             let rule = RawRule { dst: name.value.clone(), ..RawRule::default() };
-            (rule, name.referenced, "add_domains")
+            let Written { file, line, column, .. } = name.clone();
+            (Written { value: rule, file, line, column }, "add_domains")
         });
-        let written = firewall.rules.iter().map(|rule| (rule.value.clone(), rule.referenced, "rules"));
+        let written = firewall.rules.iter().map(|rule| (rule.clone(), "rules"));
         let mut rules = Vec::new();
-        for (rule, place, key) in names.chain(written) {
+        for (rule, key) in names.chain(written) {
             let at = |message: String| {
-                ConfigError::at(&file, place.line(), place.column(), format!("{key}: {message}"))
+                ConfigError::at(&rule.file, rule.line, rule.column, format!("{key}: {message}"))
             };
-            let parsed = Rule::parse(&rule, Layer::Project, "").map_err(|error| at(error.to_string()))?;
+            let parsed =
+                Rule::parse(&rule.value, Layer::Project, "").map_err(|error| at(error.to_string()))?;
             if key == "add_domains" && !parsed.dst.is_name() {
                 return Err(at("takes names; write an address into rules".to_owned()).into());
             }
-            rules.push(FileRule { rule, place: format!("{FILE}:{}", place.line()) });
+            let place = rule.place(&loaded.dir);
+            rules.push(FileRule { rule: rule.value, place });
         }
         let mut extra_ca = Vec::new();
         for path in &loaded.config.security.extra_ca {

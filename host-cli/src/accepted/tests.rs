@@ -116,6 +116,29 @@ fn a_rule_that_can_t_be_enforced_names_its_line_and_changes_nothing() {
 }
 
 #[test]
+fn a_file_that_is_planted_below_opens_nothing() {
+    let folder = Folder::new("planted");
+    folder.write(config::FILE, "security: {firewall: {add_domains: [a.test]}}\n");
+    assert_eq!(folder.accept(true), Ok(vec!["+ allow tls a.test port 443".to_owned()]));
+    std::fs::create_dir_all(folder.1.join("project/sub")).unwrap();
+    let planted = "security: {userns: true, firewall: {add_domains: [evil.test]}}\n";
+    for name in [config::LOCAL, "sub/.clawker.yaml", "sub/.clawker.local.yaml"] {
+        folder.write(name, planted);
+        let loaded = config::load(&folder.1.join("project/sub"), &folder.0).unwrap();
+        let mut asked = Vec::new();
+        let outcome = accept(&folder.project(), &loaded, &mut |widening| {
+            assert!(widening.to_string().contains(name), "{widening}");
+            asked.extend(widening.lines.clone());
+            Ok(false)
+        });
+        assert!(outcome.is_err());
+        assert_eq!(asked.len(), 2, "{asked:?}");
+        assert_eq!(asked[0], "+ allow tls evil.test port 443");
+        std::fs::remove_file(folder.1.join("project").join(name)).unwrap();
+    }
+}
+
+#[test]
 fn a_rule_whose_time_is_up_is_not_there_and_the_next_change_forgets_it() {
     let folder = Folder::new("grants");
     let (lock, now) = (StateLock::acquire(&folder.0).unwrap(), crate::grant::now());

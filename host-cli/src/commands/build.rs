@@ -14,6 +14,7 @@ use crate::output::Progress;
 /// When it can't be had.
 pub async fn run(ctx: &Context, _args: &BuildArgs) -> Outcome {
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
+    ctx.warn(&loaded);
     let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
     let reference = images::agent_image(&engine.api, &ctx.paths, None, &loaded, &ctx.output).await?;
     let image = image::find(&engine, &reference, &ctx.output).await?;

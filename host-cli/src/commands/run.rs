@@ -32,6 +32,7 @@ const AFTERWARDS: Duration = Duration::from_millis(300);
 /// [`Failure`]; nothing half-made is left behind.
 pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
+    ctx.warn(&loaded);
     let agent = Name::new(args.agent.as_deref().unwrap_or(DEFAULT_AGENT))?;
     check_workspace(ctx, &loaded)?;
     let shape = shape(args)?;

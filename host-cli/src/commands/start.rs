@@ -25,6 +25,7 @@ pub async fn run(ctx: &Context, args: &StartArgs) -> Outcome {
         given.into_iter().map(|name| resolve::agent(&ctx.paths, &ctx.cwd, name)).collect();
     for record in records? {
         let loaded = config::load(&record.project_dir, &ctx.paths)?;
+        ctx.warn(&loaded);
         let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
         let container = ours::find(&engine, &record).await?;
         if container.running {

@@ -2,23 +2,31 @@
 //! Unknown keys and wrong values are errors with file, line and column: what is ignored could have narrowed something.
 
 mod error;
+mod find;
+mod layer;
+mod merge;
 mod project;
 mod settings;
+mod written;
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clawker_protocol::names::Name;
 use serde::de::DeserializeOwned;
 
 pub use error::ConfigError;
+pub use layer::Layer;
+pub use merge::Origins;
 pub use project::{Agent, Build, Firewall, Port, ProjectConfig, RawPathRule, RawRule, Security, Telemetry};
 pub use settings::{DockerSettings, FirewallSettings, Settings};
+pub use written::Written;
 
 use crate::paths::Paths;
 
 /// The project's file.
 pub const FILE: &str = ".clawker.yaml";
+/// What one user adds to the project's file, beside it; not for others.
+pub const LOCAL: &str = ".clawker.local.yaml";
 /// The user's file, in the settings folder.
 pub const SETTINGS: &str = "settings.yaml";
 /// A configuration past this size is a mistake.
@@ -29,36 +37,49 @@ const MAX_LEN: u64 = 4 << 20;
 pub struct Loaded {
     /// Its name: `project:`, else the folder's.
     pub project: Name,
-    /// Its folder, canonical: where `.clawker.yaml` is, else the one that was asked for.
+    /// Its folder, canonical: the project's root as its files have it, else the one that was asked for.
     pub dir: PathBuf,
-    /// `.clawker.yaml`, or the defaults.
+    /// All `.clawker.yaml` and `.clawker.local.yaml` from the folder up to the root, and the user's own, as one.
     pub config: ProjectConfig,
     /// `settings.yaml`, or the defaults.
     pub settings: Settings,
-    /// The file, where there is one.
+    /// The nearest file, where there is one.
     pub file: Option<PathBuf>,
+    /// All of the project's files, the nearest first.
+    pub files: Vec<PathBuf>,
+    /// Which file each value comes from.
+    pub origins: Origins,
+    /// What the user should know and what stops nothing.
+    pub warnings: Vec<String>,
 }
 
-/// Reads what holds for a folder: the nearest `.clawker.yaml` in it or above, and the user's settings.
+/// Reads what holds for a folder: the files in it and above, up to the project's root, and the user's settings.
 ///
 /// # Errors
 /// [`ConfigError`].
 pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
     let cwd = std::fs::canonicalize(cwd).map_err(|error| ConfigError::read(cwd, error))?;
-    let settings = settings(paths)?;
-    let file = nearest(&cwd)?;
-    let (config, dir) = match &file {
-        Some(file) => (read::<ProjectConfig>(file)?, file.parent().unwrap_or(&cwd).to_owned()),
-        None => (ProjectConfig::default(), cwd),
-    };
+    let (settings, of_user) = settings_layer(paths)?;
+    let find::Found { root: dir, mut layers, unused } = find::find(&cwd, paths)?;
+    let files: Vec<PathBuf> = layers.iter().map(|layer| layer.file.clone()).collect();
+    layers.extend(of_user);
+    let (config, origins) = merge::merge(&layers, &dir);
     let project = match &config.project {
-        Some(text) => Name::new(text).map_err(|error| ConfigError::project(file.as_deref(), error))?,
+        Some(text) => {
+            let file = origins.get("project").and_then(|files| files.first());
+            Name::new(text).map_err(|error| ConfigError::project(file.map(PathBuf::as_path), error))?
+        }
         None => dir
             .file_name()
             .and_then(|name| Name::from_folder(&name.to_string_lossy()))
             .ok_or_else(|| ConfigError::Unnamed(dir.clone()))?,
     };
-    Ok(Loaded { project, dir, config, settings, file })
+    let warnings = unused.iter().map(|file| unused_file(file, &dir)).collect();
+    Ok(Loaded { project, dir, config, settings, file: files.first().cloned(), files, origins, warnings })
+}
+
+fn unused_file(file: &Path, dir: &Path) -> String {
+    format!("{} is not used: it lies above the project {}", file.display(), dir.display())
 }
 
 /// Reads the user's settings.
@@ -66,29 +87,24 @@ pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// [`ConfigError`].
 pub fn settings(paths: &Paths) -> Result<Settings, ConfigError> {
+    Ok(settings_layer(paths)?.0)
+}
+
+/// The user's settings, and what they say of every project.
+fn settings_layer(paths: &Paths) -> Result<(Settings, Option<Layer>), ConfigError> {
     let file = paths.config.join(SETTINGS);
-    if exists(&file)? { read(&file) } else { Ok(Settings::default()) }
-}
-
-/// The project's file in a folder or the closest one above.
-fn nearest(cwd: &Path) -> Result<Option<PathBuf>, ConfigError> {
-    for folder in cwd.ancestors() {
-        let file = folder.join(FILE);
-        if exists(&file)? {
-            return Ok(Some(file));
-        }
+    if !find::exists(&file)? {
+        return Ok((Settings::default(), None));
     }
-    Ok(None)
-}
-
-/// Whether there is anything of this name: a folder, a pipe or a link to nowhere counts, so that reading it fails
-/// instead of what it should have narrowed being left out.
-fn exists(file: &Path) -> Result<bool, ConfigError> {
-    match std::fs::symlink_metadata(file) {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
-        Err(error) => Err(ConfigError::read(file, error)),
-    }
+    let text = text(&file)?;
+    let settings: Settings = parse(&file, &text)?;
+    let config = ProjectConfig {
+        agent: settings.agent.clone(),
+        build: settings.build.clone(),
+        ..ProjectConfig::default()
+    };
+    let layer = Layer::of_settings(&file, config, &text)?;
+    Ok((settings, Some(layer)))
 }
 
 /// The `docker.host` setting.
@@ -99,7 +115,8 @@ pub fn docker_host(paths: &Paths) -> Result<Option<String>, ConfigError> {
     Ok(settings(paths)?.docker.host)
 }
 
-fn read<T: DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
+/// A file's text.
+fn text(file: &Path) -> Result<String, ConfigError> {
     let failed = |error| ConfigError::read(file, error);
     let metadata = std::fs::metadata(file).map_err(failed)?;
     if !metadata.is_file() {
@@ -109,8 +126,7 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
         return Err(failed(std::io::Error::other("larger than 4 MiB")));
     }
     let bytes = std::fs::read(file).map_err(failed)?;
-    let text = String::from_utf8(bytes).map_err(|_| failed(std::io::Error::other("not UTF-8")))?;
-    parse(file, &text)
+    String::from_utf8(bytes).map_err(|_| failed(std::io::Error::other("not UTF-8")))
 }
 
 /// Parses a text as the file of this name.
@@ -121,5 +137,8 @@ pub fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, ConfigEr
     serde_saphyr::from_str(text).map_err(|error| ConfigError::form(file, &error))
 }
 
+#[cfg(test)]
+#[path = "find_tests.rs"]
+mod find_tests;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use clawker_protocol::enforcement::PortRange;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_saphyr::Spanned;
+
+use super::Written;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -60,9 +61,9 @@ pub struct Security {
 #[serde(deny_unknown_fields, default)]
 pub struct Firewall {
     /// Names, for TLS on port 443.
-    pub add_domains: Vec<Spanned<String>>,
+    pub add_domains: Vec<Written<String>>,
     /// Everything else.
-    pub rules: Vec<Spanned<RawRule>>,
+    pub rules: Vec<Written<RawRule>>,
     /// Whether third parties' telemetry is open: `third-party`, or `none`, the default.
     pub telemetry: Telemetry,
     /// Inspect TLS to every name of this file.

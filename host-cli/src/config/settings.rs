@@ -8,7 +8,7 @@ use clawker_protocol::duration;
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::RawRule;
+use super::{Agent, Build, RawRule};
 
 /// Cloudflare's resolvers that filter malware: what a container asks while its firewall is off.
 pub const UPSTREAM_DNS: [Ipv4Addr; 2] = [Ipv4Addr::new(1, 1, 1, 2), Ipv4Addr::new(1, 0, 0, 2)];
@@ -23,6 +23,10 @@ pub struct Settings {
     pub docker: DockerSettings,
     /// What every agent trusts.
     pub security: SecuritySettings,
+    /// What holds for every project that does not say otherwise: `agent:` as in its own file.
+    pub agent: Agent,
+    /// Likewise, `build:`.
+    pub build: Build,
 }
 
 /// `firewall:`

@@ -100,11 +100,13 @@ impl Policy {
             rules.map(|rule| (rule.layer, rule.key(), rule)).collect();
         // Stable: of two alike the one that came first stays first.
         keyed.sort_by(|(a, one, _), (b, other, _)| (a, one).cmp(&(b, other)));
-        let pairs = keyed.iter().zip(keyed.iter().skip(1));
-        let mut twice = pairs.filter(|((a, one, _), (b, other, _))| (a, one) == (b, other));
-        if let Some(((_, key, first), (_, _, second))) = twice.next() {
-            let (first, second) = (first.place.clone(), second.place.clone());
-            return Err(PolicyError::Twice { first, second, key: key.clone() });
+        // Files are joined, so that only what one of them says twice is a mistake.
+        let mut seen = HashMap::new();
+        for (layer, key, rule) in &keyed {
+            if let Some(first) = seen.insert((layer, key, file(&rule.place)), rule) {
+                let (first, second) = (first.place.clone(), rule.place.clone());
+                return Err(PolicyError::Twice { first, second, key: key.clone() });
+            }
         }
         let all: Vec<Rule> = keyed.into_iter().map(|(_, _, rule)| rule).collect();
         let policy = Self { deciding: deciding(&all), rules: all };
@@ -211,6 +213,12 @@ impl Policy {
     pub fn dsts(&self) -> BTreeSet<&Dst> {
         self.rules.iter().map(|rule| &rule.dst).filter(|dst| dst.is_name()).collect()
     }
+}
+
+/// The file of a place, `file:line`; of another place nothing, so that all those count as one.
+fn file(place: &str) -> &str {
+    let split = place.rsplit_once(':').filter(|(_, line)| line.parse::<u64>().is_ok());
+    split.map_or("", |(file, _)| file)
 }
 
 /// Whether no other rule opens what this one closes.

@@ -15,6 +15,7 @@ use crate::step;
 /// When a file is wrong, what it widens was not accepted, or the change does not reach an agent.
 pub async fn run(ctx: &Context, args: &ReloadArgs) -> Outcome {
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
+    ctx.warn(&loaded);
     let (engine, lock) = add::begin(ctx, &loaded).await?;
     let before = Project::load(&ctx.paths, &loaded.dir)?;
     let accepted =

@@ -1,0 +1,101 @@
+//! Several files become one configuration: the nearest that gives a value wins, variables and labels go by name, rules
+//! and `add_domains` are joined. Remembers which file each value comes from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::layer::Layer;
+use super::{ProjectConfig, Written};
+
+/// From which file a value comes, by its key (`agent.env.DEBUG`). A key that is joined names all.
+pub type Origins = BTreeMap<String, Vec<PathBuf>>;
+
+/// The merged configuration; the nearest layer comes first. Paths in it start from `root`.
+pub fn merge(layers: &[Layer], root: &Path) -> (ProjectConfig, Origins) {
+    let mut merged = Merged { config: ProjectConfig::default(), origins: Origins::new() };
+    for layer in layers.iter().rev() {
+        merged.put(layer, root);
+    }
+    (merged.config, merged.origins)
+}
+
+struct Merged {
+    config: ProjectConfig,
+    origins: Origins,
+}
+
+/// Takes a value over where the layer gives it.
+macro_rules! nearest {
+    ($merged:ident, $layer:ident: $($key:ident).+) => {
+        if $layer.gives(&key(stringify!($($key).+))) {
+            $merged.config.$($key).+ = $layer.config.$($key).+.clone();
+            $merged.origins.insert(key(stringify!($($key).+)), vec![$layer.file.clone()]);
+        }
+    };
+}
+
+/// Likewise, for each name of a map by itself.
+macro_rules! by_name {
+    ($merged:ident, $layer:ident: $($key:ident).+) => {
+        for (name, value) in &$layer.config.$($key).+ {
+            $merged.config.$($key).+.insert(name.clone(), value.clone());
+            $merged.origins.insert(
+                format!("{}.{name}", key(stringify!($($key).+))),
+                vec![$layer.file.clone()],
+            );
+        }
+    };
+}
+
+/// Joins a list; what a farther file says word for word is not said twice.
+macro_rules! joined {
+    ($merged:ident, $layer:ident: $($key:ident).+) => {
+        if $layer.gives(&key(stringify!($($key).+))) {
+            join(&mut $merged.config.$($key).+, &$layer.config.$($key).+);
+            $merged.origins.entry(key(stringify!($($key).+))).or_default().insert(0, $layer.file.clone());
+        }
+    };
+}
+
+impl Merged {
+    fn put(&mut self, layer: &Layer, root: &Path) {
+        let from_root = |path: &PathBuf| rebase(layer.folder(), path, root);
+        nearest!(self, layer: project);
+        by_name!(self, layer: agent.env);
+        nearest!(self, layer: agent.command);
+        nearest!(self, layer: build.image);
+        nearest!(self, layer: security.extra_ca);
+        if layer.gives("security.extra_ca") {
+            self.config.security.extra_ca = layer.config.security.extra_ca.iter().map(from_root).collect();
+        }
+        nearest!(self, layer: security.userns);
+        joined!(self, layer: security.firewall.add_domains);
+        joined!(self, layer: security.firewall.rules);
+        nearest!(self, layer: security.firewall.telemetry);
+        nearest!(self, layer: security.firewall.inspect);
+        nearest!(self, layer: security.firewall.upstream_dns);
+    }
+}
+
+/// A key as people write it: the compiler may put blanks round the dots.
+fn key(tokens: &str) -> String {
+    tokens.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+fn join<T: Clone + PartialEq>(all: &mut Vec<Written<T>>, near: &[Written<T>]) {
+    let known = all.len();
+    for one in near {
+        let far = all.iter().take(known).any(|far| far.value == one.value && far.file != one.file);
+        if !far {
+            all.push(one.clone());
+        }
+    }
+}
+
+/// A path that starts from a file's folder, as one that starts from the project's.
+fn rebase(folder: &Path, path: &Path, root: &Path) -> PathBuf {
+    match folder.strip_prefix(root) {
+        Ok(below) => below.join(path),
+        Err(_) => folder.join(path),
+    }
+}
