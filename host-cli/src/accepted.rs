@@ -68,6 +68,14 @@ pub fn accept(
     Ok(Some(project))
 }
 
+/// What the files ask for beyond what was accepted: the lines that would be asked about.
+///
+/// # Errors
+/// When a file is wrong.
+pub fn pending(project: &Project, loaded: &Loaded) -> Result<Vec<String>, ProjectError> {
+    widening(project.accepted.as_ref(), &Accepted::wanted(loaded)?)
+}
+
 /// Brings a project's file, as it is now, into force for the agents that it has: for a command that starts another one.
 ///
 /// # Errors

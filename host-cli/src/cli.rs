@@ -1,11 +1,13 @@
 //! What can be typed: one definition from which parsing, help and completions come. It never does anything.
 
+mod config;
 mod firewall;
 mod rule;
 mod run;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use config::{Config, SchemaArgs};
 pub use firewall::{
     AddArgs, BypassArgs, DownArgs, Firewall, LearnArgs, ListArgs, LogArgs, ReloadArgs, RemoveArgs,
     RotateCaArgs, StatusArgs, ToggleArgs, UpArgs, WhyArgs,
@@ -66,6 +68,9 @@ pub enum Command {
     /// The firewall: its stack, its rules, and one agent's switch
     #[command(subcommand)]
     Firewall(Firewall),
+    /// The configuration: what holds here, and what can be written
+    #[command(subcommand)]
+    Config(Config),
     /// Check kernel, Docker, images, stack and state
     Doctor,
     /// Attack a twin of an agent, on a made-up internet, and tell what held

@@ -241,10 +241,9 @@ impl Accepted {
 /// [`ProjectError::Config`] with the place.
 pub fn of_user(settings: &Settings) -> Result<Vec<Rule>, ProjectError> {
     let parsed = settings.firewall.rules.iter().map(|one| {
-        let at = one.referenced;
-        let place = format!("{SETTINGS}:{}", at.line());
+        let place = format!("{SETTINGS}:{}", one.line);
         Rule::parse(&one.value, Layer::User, place).map_err(|error| {
-            ConfigError::at(Path::new(SETTINGS), at.line(), at.column(), format!("rules: {error}")).into()
+            ConfigError::at(Path::new(SETTINGS), one.line, one.column, format!("rules: {error}")).into()
         })
     });
     parsed.collect()

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod build;
+pub mod config;
 pub mod doctor;
 pub mod exec;
 pub mod firewall;
@@ -34,6 +35,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
     let ctx = Context::from_env(output)?;
     match cli.command {
         Command::Firewall(command) => firewall::dispatch(&ctx, command),
+        Command::Config(command) => config::dispatch(&ctx, &command),
         Command::Build(args) => block_on(build::run(&ctx, &args)),
         Command::Run(args) => block_on(run::run(&ctx, &args)),
         Command::Prove(args) => block_on(prove::run(&ctx, &args)),

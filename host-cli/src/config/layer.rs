@@ -47,11 +47,17 @@ impl Layer {
         Ok(Self { file: file.to_owned(), config, given })
     }
 
-    /// The user's settings: only what they say of every project, for their other keys mean other things.
-    pub(super) fn of_settings(file: &Path, config: ProjectConfig, text: &str) -> Result<Self, ConfigError> {
+    /// The user's settings: a layer of what they say of every project, and their other keys, which mean other things.
+    pub(super) fn of_settings(
+        file: &Path,
+        config: ProjectConfig,
+        text: &str,
+    ) -> Result<(Self, BTreeSet<String>), ConfigError> {
         let mut layer = Self::new(file, config, text)?;
-        layer.given.retain(|key| key.starts_with("agent.") || key.starts_with("build."));
-        Ok(layer)
+        let of_projects = |key: &String| key.starts_with("agent.") || key.starts_with("build.");
+        let (given, others) = layer.given.into_iter().partition(of_projects);
+        layer.given = given;
+        Ok((layer, others))
     }
 
     /// Whether the file gives a key.

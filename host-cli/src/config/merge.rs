@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::layer::Layer;
-use super::{ProjectConfig, Written};
+use super::{Agent, Build, Firewall, ProjectConfig, Security, Written};
 
 /// From which file a value comes, by its key (`agent.env.DEBUG`). A key that is joined names all.
 pub type Origins = BTreeMap<String, Vec<PathBuf>>;
@@ -59,6 +59,12 @@ macro_rules! joined {
 
 impl Merged {
     fn put(&mut self, layer: &Layer, root: &Path) {
+        // A new key does not compile until it stands here; below it is to be merged.
+        let ProjectConfig { project: _, agent, build, security } = &layer.config;
+        let Agent { env: _, command: _ } = agent;
+        let Build { image: _ } = build;
+        let Security { extra_ca: _, userns: _, firewall } = security;
+        let Firewall { add_domains: _, rules: _, telemetry: _, inspect: _, upstream_dns: _ } = firewall;
         let from_root = |path: &PathBuf| rebase(layer.folder(), path, root);
         nearest!(self, layer: project);
         by_name!(self, layer: agent.env);

@@ -6,6 +6,7 @@ mod find;
 mod layer;
 mod merge;
 mod project;
+mod schema;
 mod settings;
 mod written;
 
@@ -18,6 +19,7 @@ pub use error::ConfigError;
 pub use layer::Layer;
 pub use merge::Origins;
 pub use project::{Agent, Build, Firewall, Port, ProjectConfig, RawPathRule, RawRule, Security, Telemetry};
+pub use schema::{project_schema, settings_schema};
 pub use settings::{DockerSettings, FirewallSettings, Settings};
 pub use written::Written;
 
@@ -59,11 +61,12 @@ pub struct Loaded {
 /// [`ConfigError`].
 pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
     let cwd = std::fs::canonicalize(cwd).map_err(|error| ConfigError::read(cwd, error))?;
-    let (settings, of_user) = settings_layer(paths)?;
+    let (settings, of_user, of_settings) = settings_layer(paths)?;
     let find::Found { root: dir, mut layers, unused } = find::find(&cwd, paths)?;
     let files: Vec<PathBuf> = layers.iter().map(|layer| layer.file.clone()).collect();
     layers.extend(of_user);
-    let (config, origins) = merge::merge(&layers, &dir);
+    let (config, mut origins) = merge::merge(&layers, &dir);
+    origins.extend(of_settings);
     let project = match &config.project {
         Some(text) => {
             let file = origins.get("project").and_then(|files| files.first());
@@ -90,11 +93,11 @@ pub fn settings(paths: &Paths) -> Result<Settings, ConfigError> {
     Ok(settings_layer(paths)?.0)
 }
 
-/// The user's settings, and what they say of every project.
-fn settings_layer(paths: &Paths) -> Result<(Settings, Option<Layer>), ConfigError> {
+/// The user's settings, what they say of every project, and where their other values come from.
+fn settings_layer(paths: &Paths) -> Result<(Settings, Option<Layer>, Origins), ConfigError> {
     let file = paths.config.join(SETTINGS);
     if !find::exists(&file)? {
-        return Ok((Settings::default(), None));
+        return Ok((Settings::default(), None, Origins::new()));
     }
     let text = text(&file)?;
     let settings: Settings = parse(&file, &text)?;
@@ -103,8 +106,9 @@ fn settings_layer(paths: &Paths) -> Result<(Settings, Option<Layer>), ConfigErro
         build: settings.build.clone(),
         ..ProjectConfig::default()
     };
-    let layer = Layer::of_settings(&file, config, &text)?;
-    Ok((settings, Some(layer)))
+    let (layer, given) = Layer::of_settings(&file, config, &text)?;
+    let origins = given.into_iter().map(|key| (format!("settings.{key}"), vec![file.clone()])).collect();
+    Ok((settings, Some(layer), origins))
 }
 
 /// The `docker.host` setting.

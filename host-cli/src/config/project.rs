@@ -7,13 +7,14 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clawker_protocol::enforcement::PortRange;
+use schemars::JsonSchema;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::Written;
 
 /// The whole file.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProjectConfig {
     /// The project's name.
@@ -27,7 +28,7 @@ pub struct ProjectConfig {
 }
 
 /// `agent:`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Agent {
     /// Variables.
@@ -37,7 +38,7 @@ pub struct Agent {
 }
 
 /// `build:`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Build {
     /// Image reference.
@@ -45,7 +46,7 @@ pub struct Build {
 }
 
 /// `security:`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Security {
     /// PEM files with roots that the agent trusts besides the image's, relative to the project.
@@ -57,7 +58,7 @@ pub struct Security {
 }
 
 /// `security.firewall:`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Firewall {
     /// Names, for TLS on port 443.
@@ -74,7 +75,7 @@ pub struct Firewall {
 }
 
 /// `telemetry:`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Telemetry {
     /// Only what goes to the API's own host.
@@ -92,7 +93,7 @@ impl Telemetry {
 }
 
 /// A rule as it was written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawRule {
     /// Name, `.name`, address or range.
@@ -124,7 +125,7 @@ pub struct RawRule {
 }
 
 /// A path rule as it was written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawPathRule {
     /// A prefix, or `~` and a pattern.

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clawker_protocol::duration;
-use serde::{Deserialize, Deserializer};
-use serde_saphyr::Spanned;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Agent, Build, RawRule};
+use super::{Agent, Build, RawRule, Written};
 
 /// Cloudflare's resolvers that filter malware: what a container asks while its firewall is off.
 pub const UPSTREAM_DNS: [Ipv4Addr; 2] = [Ipv4Addr::new(1, 1, 1, 2), Ipv4Addr::new(1, 0, 0, 2)];
 
 /// The whole file.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The firewall, for every project.
@@ -30,22 +30,24 @@ pub struct Settings {
 }
 
 /// `firewall:`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FirewallSettings {
     /// Whether containers start behind it.
     pub enable: bool,
     /// A bypass's length when none is given.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub bypass_default: Duration,
     /// The longest bypass.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub bypass_max: Duration,
     /// Resolvers for listed names, and for everything while the firewall is off. Never empty.
     #[serde(deserialize_with = "some_resolvers")]
     pub upstream_dns: Vec<Ipv4Addr>,
     /// Rules for every project. Denies here are final: no project can open what they close.
-    pub rules: Vec<Spanned<RawRule>>,
+    pub rules: Vec<Written<RawRule>>,
     /// Envoy's image, in place of the built-in choice.
     pub envoy_image: Option<String>,
     /// CoreDNS's image, likewise.
@@ -67,7 +69,7 @@ impl Default for FirewallSettings {
 }
 
 /// `docker:`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DockerSettings {
     /// Where Docker listens.
@@ -75,7 +77,7 @@ pub struct DockerSettings {
 }
 
 /// `security:`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SecuritySettings {
     /// PEM files with roots that every agent trusts.
@@ -108,4 +110,8 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
         Ok(_) => Err(serde::de::Error::custom("a bypass lasts at least 1s")),
         Err(error) => Err(serde::de::Error::custom(error)),
     }
+}
+
+fn as_text<S: Serializer>(length: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&duration::format(*length))
 }

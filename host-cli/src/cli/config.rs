@@ -1,0 +1,26 @@
+//! The verbs about the configuration itself.
+
+use clap::{Args, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  clawker config show                          what holds here, and which file says so
+  clawker config schema > .clawker.schema.json for an editor that completes and checks keys";
+
+/// `clawker config`
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum Config {
+    /// Print what the files come to here, and which file each value comes from
+    Show,
+    /// Print the JSON Schema of .clawker.yaml
+    Schema(SchemaArgs),
+}
+
+/// `clawker config schema`
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of settings.yaml instead
+    #[arg(long)]
+    pub settings: bool,
+}
