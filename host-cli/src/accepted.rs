@@ -130,6 +130,10 @@ fn widening(old: Option<&Accepted>, new: &Accepted) -> Result<Vec<String>, Proje
             "+ user namespaces: in one the agent holds capabilities, and meets more of the kernel".to_owned(),
         );
     }
+    let of_host = new.from_env.iter().filter(|name| !old.from_env.contains(name));
+    lines.extend(of_host.map(|name| format!("+ give the agent this machine's variable {name}")));
+    let files = new.env_files.iter().filter(|file| !old.env_files.contains(file));
+    lines.extend(files.map(|file| format!("+ give the agent the variables in {}", file.display())));
     Ok(lines)
 }
 

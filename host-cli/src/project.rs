@@ -65,6 +65,12 @@ pub struct Accepted {
     /// User namespaces.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub userns: bool,
+    /// Variables of the host that the agent is given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_env: Vec<String>,
+    /// Files with variables that it is given, links resolved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_files: Vec<PathBuf>,
 }
 
 /// A rule of a file.
@@ -206,8 +212,11 @@ impl Accepted {
         for path in &loaded.config.security.extra_ca {
             extra_ca.push(Ca { path: path.clone(), pem: certificates(&loaded.dir.join(path))? });
         }
+        let agent = &loaded.config.agent;
         let accepted = Self {
             rules,
+            from_env: if loaded.is_of_user("agent.from_env") { vec![] } else { agent.from_env.clone() },
+            env_files: if loaded.is_of_user("agent.env_file") { vec![] } else { loaded.env_files.clone() },
             upstream_dns: firewall.upstream_dns.clone(),
             extra_ca,
             telemetry: firewall.telemetry,

@@ -139,6 +139,33 @@ fn a_file_that_is_planted_below_opens_nothing() {
 }
 
 #[test]
+fn what_only_the_host_knows_is_asked_about() {
+    let folder = Folder::new("secrets");
+    let secret = folder.1.join("secret").canonicalize().unwrap_or(folder.1.join("secret"));
+    std::fs::write(&secret, "S=1\n").unwrap();
+    let secret = secret.canonicalize().unwrap();
+    folder.write(config::FILE, "agent: {from_env: [TOKEN], env_file: [.env], env: {A: b}, post_init: ls}\n");
+    folder.write(".env", "");
+    let asked = folder.accept(true).unwrap();
+    assert_eq!(asked[0], "+ give the agent this machine's variable TOKEN");
+    assert!(asked[1].ends_with("/project/.env") && asked.len() == 2, "{asked:?}");
+    assert_eq!(folder.accept(false), Ok(vec![]));
+    // A link in the place of what was accepted is another file.
+    std::fs::remove_file(folder.1.join("project/.env")).unwrap();
+    std::os::unix::fs::symlink(&secret, folder.1.join("project/.env")).unwrap();
+    assert_eq!(
+        folder.accept(true),
+        Ok(vec![format!("+ give the agent the variables in {}", secret.display())])
+    );
+    // The user's own settings are not asked about.
+    folder.write(config::FILE, "");
+    std::fs::create_dir_all(&folder.0.config).unwrap();
+    std::fs::write(folder.0.config.join(config::SETTINGS), "agent: {from_env: [OTHER]}\n").unwrap();
+    assert_eq!(folder.accept(false), Ok(vec![]));
+    assert_eq!(folder.loaded().config.agent.from_env, ["OTHER"]);
+}
+
+#[test]
 fn a_rule_whose_time_is_up_is_not_there_and_the_next_change_forgets_it() {
     let folder = Folder::new("grants");
     let (lock, now) = (StateLock::acquire(&folder.0).unwrap(), crate::grant::now());

@@ -20,7 +20,7 @@ use crate::output::Progress;
 use crate::resolve::DEFAULT_AGENT;
 use crate::session::{self, Ended, Peer, Shape};
 use crate::store::{self, AgentRecord};
-use crate::{argv, exec, images, stack, terminal, workspace};
+use crate::{argv, environment, exec, images, post_init, stack, terminal, workspace};
 
 /// How long after its output's end a container may take to be counted as ended, before the user is said to have
 /// detached.
@@ -109,9 +109,12 @@ fn program(
         ctx.output
             .note(&format!("{dir} is root's: the agent is uid {uid} and can't change root's files in it"));
     }
-    let mut env = loaded.config.agent.env.clone();
-    env.extend(exec::variables(&args.env)?);
+    let here = |name: &str| std::env::var(name).ok();
+    let environment = environment::of(loaded, exec::variables(&args.env)?, here)?;
+    environment.note().iter().for_each(|note| ctx.output.note(note));
+    let env = environment.variables;
     let session = tty && command.first().is_some_and(|program| argv::is_shell(program));
+    let command = post_init::before(loaded.config.agent.post_init.as_deref(), command);
     Ok(Run { uid, gid, command, env, tty, session, userns: loaded.config.security.userns })
 }
 

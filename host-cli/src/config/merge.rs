@@ -61,13 +61,19 @@ impl Merged {
     fn put(&mut self, layer: &Layer, root: &Path) {
         // A new key does not compile until it stands here; below it is to be merged.
         let ProjectConfig { project: _, agent, build, security } = &layer.config;
-        let Agent { env: _, command: _ } = agent;
+        let Agent { env_file: _, from_env: _, env: _, command: _, post_init: _ } = agent;
         let Build { image: _ } = build;
         let Security { extra_ca: _, userns: _, firewall } = security;
         let Firewall { add_domains: _, rules: _, telemetry: _, inspect: _, upstream_dns: _ } = firewall;
         let from_root = |path: &PathBuf| rebase(layer.folder(), path, root);
         nearest!(self, layer: project);
+        nearest!(self, layer: agent.env_file);
+        if layer.gives("agent.env_file") {
+            self.config.agent.env_file = layer.config.agent.env_file.iter().map(from_root).collect();
+        }
+        nearest!(self, layer: agent.from_env);
         by_name!(self, layer: agent.env);
+        nearest!(self, layer: agent.post_init);
         nearest!(self, layer: agent.command);
         nearest!(self, layer: build.image);
         nearest!(self, layer: security.extra_ca);

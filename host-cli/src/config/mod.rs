@@ -24,6 +24,7 @@ pub use settings::{DockerSettings, FirewallSettings, Settings};
 pub use written::Written;
 
 use crate::paths::Paths;
+use crate::workspace;
 
 /// The project's file.
 pub const FILE: &str = ".clawker.yaml";
@@ -49,6 +50,8 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// All of the project's files, the nearest first.
     pub files: Vec<PathBuf>,
+    /// The files of `agent.env_file` with links resolved, once: what is asked about is what is read.
+    pub env_files: Vec<PathBuf>,
     /// Which file each value comes from.
     pub origins: Origins,
     /// What the user should know and what stops nothing.
@@ -77,8 +80,27 @@ pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
             .and_then(|name| Name::from_folder(&name.to_string_lossy()))
             .ok_or_else(|| ConfigError::Unnamed(dir.clone()))?,
     };
+    let env_files = config.agent.env_file.iter().map(|path| workspace::canonical(&dir.join(path))).collect();
     let warnings = unused.iter().map(|file| unused_file(file, &dir)).collect();
-    Ok(Loaded { project, dir, config, settings, file: files.first().cloned(), files, origins, warnings })
+    Ok(Loaded {
+        project,
+        dir,
+        config,
+        settings,
+        file: files.first().cloned(),
+        files,
+        env_files,
+        origins,
+        warnings,
+    })
+}
+
+impl Loaded {
+    /// Whether a key's value is the user's own, which no agent could write.
+    pub fn is_of_user(&self, key: &str) -> bool {
+        let of_user = |file: &PathBuf| file.file_name().is_some_and(|name| name == SETTINGS);
+        self.origins.get(key).is_some_and(|files| files.iter().all(of_user))
+    }
 }
 
 fn unused_file(file: &Path, dir: &Path) -> String {

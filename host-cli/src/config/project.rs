@@ -31,10 +31,16 @@ pub struct ProjectConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Agent {
-    /// Variables.
+    /// Files with variables (`NAME=value`, dotenv quoting), relative to this file.
+    pub env_file: Vec<PathBuf>,
+    /// Variables of this machine that are passed on, over those of the files.
+    pub from_env: Vec<String>,
+    /// Variables, over both.
     pub env: BTreeMap<String, String>,
     /// Program and arguments.
     pub command: Vec<String>,
+    /// Shell commands that run once in a new container, as the agent, before it starts.
+    pub post_init: Option<String>,
 }
 
 /// `build:`
