@@ -2,6 +2,7 @@
 
 mod config;
 mod firewall;
+mod passed;
 mod rule;
 mod run;
 
@@ -12,6 +13,7 @@ pub use firewall::{
     AddArgs, BypassArgs, DownArgs, Firewall, LearnArgs, ListArgs, LogArgs, ReloadArgs, RemoveArgs,
     RotateCaArgs, StatusArgs, ToggleArgs, UpArgs, WhyArgs,
 };
+pub use passed::PassedArgs;
 pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
 

@@ -17,6 +17,7 @@ use crate::cli::RunArgs;
 use crate::config::Loaded;
 use crate::context::Context;
 use crate::docker::create::Spec;
+use crate::docker::extras::Extras;
 use crate::docker::{DockerError, Engine};
 use crate::enforcement;
 use crate::exit::Failure;
@@ -40,6 +41,8 @@ pub struct Plan<'a> {
     pub run: Run,
     /// Standard input stays open.
     pub stdin: bool,
+    /// Limits, mounts and what else is passed on.
+    pub extras: Extras,
 }
 
 /// What was made, and is taken away again unless it is kept.
@@ -136,8 +139,7 @@ fn spec(
         address: record.address,
         dns,
         publish: plan.args.publish.clone(),
-        memory: plan.args.memory,
-        nano_cpus: plan.args.cpus,
+        extras: plan.extras.clone(),
         tty: plan.run.tty,
         stdin: plan.stdin,
         auto_remove: plan.args.rm,

@@ -4,7 +4,7 @@ use std::process::exit;
 
 use clap::Parser;
 use clawker::cli::Cli;
-use clawker::{commands, exit, output, terminal, usage};
+use clawker::{commands, exit, output, refused, terminal, usage};
 
 fn main() {
     terminal::install_panic_hook();
@@ -14,7 +14,10 @@ fn main() {
     };
     let dashes = std::env::args_os().any(|word| word == "--");
     if let Some(option) = cli.command.stray_option(dashes) {
-        output::complain(&format!("Unknown option {option}; write -- before what is the program's"));
+        let unknown = || format!("Unknown option {option}; write -- before what is the program's");
+        output::complain(
+            &refused::reason(option).map_or_else(unknown, |reason| usage::refused(option, reason)),
+        );
         exit(i32::from(exit::NOT_THE_PROGRAM));
     }
     let returns_program_code = cli.command.returns_program_code();

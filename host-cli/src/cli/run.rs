@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{DETACH_KEYS, OneAgent};
+use super::{DETACH_KEYS, OneAgent, PassedArgs};
 
 /// How the project reaches the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -26,6 +26,8 @@ Examples:
   clawker run --agent api --detach               another agent, in the background
   clawker run --rm --image python:3 -- python3   any image; gone when it ends
   clawker run -p 8080:80 -e DEBUG=1              a published port, a variable
+  clawker run --memory 4g --cpus 2               less of the machine
+  clawker run -v /srv/data:/data:ro              one more folder, read-only
 
 Detach with ctrl-p ctrl-q; come back with clawker attach.";
 
@@ -42,12 +44,18 @@ pub struct RunArgs {
     /// How the project reaches the container
     #[arg(long, value_enum, default_value_t)]
     pub mode: Mode,
-    /// Memory limit, like 512m or 4g
+    /// Memory limit, like 512m or 4g, or none [default: three quarters of the machine's]
     #[arg(short, long, value_name = "SIZE", value_parser = crate::limits::memory)]
     pub memory: Option<i64>,
-    /// Processors, like 2 or 1.5
+    /// Processors, like 2 or 1.5, or none [default: all but one, where there are more than two]
     #[arg(long, value_name = "N", value_parser = crate::limits::cpus)]
     pub cpus: Option<i64>,
+    /// Processes and threads, or none [default: 4096]
+    #[arg(long, value_name = "N", value_parser = crate::limits::pids)]
+    pub pids_limit: Option<i64>,
+    /// What is passed on to Docker.
+    #[command(flatten)]
+    pub passed: PassedArgs,
     /// A variable; without =VALUE it is taken from here
     #[arg(short, long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,

@@ -5,6 +5,7 @@ pub mod build;
 pub mod config;
 pub mod doctor;
 pub mod exec;
+pub mod extras;
 pub mod firewall;
 pub mod logs;
 pub mod prove;

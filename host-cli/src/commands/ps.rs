@@ -17,7 +17,7 @@ use crate::exit::{Failure, OK, Outcome};
 use crate::grant::{self, Left};
 use crate::project::Project;
 use crate::store::{self, AgentRecord};
-use crate::{control, output};
+use crate::{control, oom, output};
 
 /// One agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +35,8 @@ struct Row {
     bypass_left_millis: Option<u64>,
     refused_packets: Option<u64>,
     last_refusal: Option<String>,
+    /// The kernel killed something in it for memory since its last start.
+    out_of_memory: bool,
     /// Rules that end by themselves, the next one first.
     grants: Vec<Left>,
 }
@@ -54,7 +56,9 @@ pub async fn run(ctx: &Context, args: &PsArgs) -> Outcome {
         // A paused one is not gone: it goes on where it stood.
         if running || status == "paused" || args.all {
             let control = if running { control::quick_status(&ctx.paths, record).ok() } else { None };
-            rows.push(Row { grants: grants(ctx, record)?, ..row(record, status, control.as_ref()) });
+            let out_of_memory = status != "gone" && out_of_memory(&engine, record).await;
+            let grants = grants(ctx, record)?;
+            rows.push(Row { grants, out_of_memory, ..row(record, status, control.as_ref()) });
         }
     }
     rows.sort_by(|a, b| (&a.project, &a.agent, &a.dir).cmp(&(&b.project, &b.agent, &b.dir)));
@@ -78,6 +82,10 @@ async fn containers(engine: &Engine) -> Result<HashMap<String, String>, DockerEr
     Ok(found.into_iter().filter_map(pair).collect())
 }
 
+async fn out_of_memory(engine: &Engine, record: &AgentRecord) -> bool {
+    engine.api.inspect_container(&record.container, None).await.is_ok_and(|found| oom::was_killed(&found))
+}
+
 fn row(record: &AgentRecord, status: &str, control: Option<&Status>) -> Row {
     Row {
         project: record.project.to_string(),
@@ -91,6 +99,7 @@ fn row(record: &AgentRecord, status: &str, control: Option<&Status>) -> Row {
         bypass_left_millis: control.and_then(|control| control.bypass_left_millis),
         refused_packets: control.map(|control| control.refused.values().map(|count| count.packets).sum()),
         last_refusal: control.and_then(last_refusal),
+        out_of_memory: false,
         grants: Vec::new(),
     }
 }
@@ -130,7 +139,12 @@ fn lines(rows: &[Row]) -> Vec<Vec<String>> {
         };
         let refused = row.refused_packets.map_or_else(|| "-".to_owned(), |packets| packets.to_string());
         let last = row.last_refusal.clone().unwrap_or_else(|| "-".to_owned());
-        let cells = [&row.project, &row.agent, &row.status, &firewall, &refused, &last, &row.image];
+        let status = match (row.out_of_memory, row.status.as_str()) {
+            (true, "running") => "running, was out of memory".to_owned(),
+            (true, status) => format!("{status}, out of memory"),
+            (false, status) => status.to_owned(),
+        };
+        let cells = [&row.project, &row.agent, &status, &firewall, &refused, &last, &row.image];
         lines.push(cells.map(|cell| output::escape(cell)).to_vec());
     }
     if rows.iter().any(|row| !row.grants.is_empty()) {
@@ -194,6 +208,7 @@ mod tests {
             bypass_left_millis: status.bypass_left_millis,
             refused_packets: Some(3),
             last_refusal: last_refusal(&status),
+            out_of_memory: true,
             grants: vec![Left {
                 dst: "once.test".into(),
                 proto: "tls",
@@ -203,6 +218,7 @@ mod tests {
             }],
         };
         let lines = lines(&[row]);
+        assert_eq!(lines[1][2], "running, was out of memory");
         assert_eq!(lines[1][3], "bypass 12s");
         assert_eq!(lines[1][5], "tcp \\u{1b}]0;x:443 by uid 1001");
         assert_eq!((lines[0][7].as_str(), lines[1][7].as_str()), ("GRANTS", "once.test:443 1m30s"));

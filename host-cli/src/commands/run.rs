@@ -6,6 +6,7 @@ use std::time::Duration;
 use clawker_protocol::boot::Run;
 use clawker_protocol::names::Name;
 
+use super::extras;
 use crate::cli::RunArgs;
 use crate::config::{self, Loaded};
 use crate::context::Context;
@@ -20,7 +21,7 @@ use crate::output::Progress;
 use crate::resolve::DEFAULT_AGENT;
 use crate::session::{self, Ended, Peer, Shape};
 use crate::store::{self, AgentRecord};
-use crate::{argv, environment, exec, images, post_init, stack, terminal, workspace};
+use crate::{argv, environment, exec, images, oom, post_init, stack, terminal, workspace};
 
 /// How long after its output's end a container may take to be counted as ended, before the user is said to have
 /// detached.
@@ -40,7 +41,11 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     let reference =
         images::agent_image(&engine.api, &ctx.paths, args.image.as_deref(), &loaded, &ctx.output).await?;
     let image = image::find(&engine, &reference, &ctx.output).await?;
-    let info = stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output).await?;
+    let (info, extras) = tokio::join!(
+        stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output),
+        extras::of(ctx, &engine, &loaded, args)
+    );
+    let (info, extras) = (info?, extras?);
     let plan = Plan {
         args,
         loaded: &loaded,
@@ -48,6 +53,7 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
         run: program(ctx, args, &loaded, &reference, &image, shape.tty)?,
         image: reference,
         stdin: shape.stdin,
+        extras,
     };
     ctx.output.done();
     let interrupt = Interrupt::watch()?;
@@ -192,7 +198,9 @@ pub async fn follow(
             loop {
                 tokio::select! {
                     code = &mut finish => {
-                        return Ok(Followed { code: exit::of_program(code?), ended: true });
+                        let code = exit::of_program(code?);
+                        oom::tell(ctx, engine, record, code).await;
+                        return Ok(Followed { code, ended: true });
                     }
                     () = tokio::time::sleep(AFTERWARDS) => {
                         if is_running(engine, &record.container).await {

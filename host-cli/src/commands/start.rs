@@ -1,6 +1,7 @@
 //! `clawker start`: starts stopped agents behind the policy as it is now.
 
 use crate::cli::{DETACH_KEYS, StartArgs};
+use crate::commands::extras;
 use crate::commands::run::{attach, follow};
 use crate::config::{self, Loaded};
 use crate::context::Context;
@@ -62,6 +63,7 @@ async fn prepare(
     record: &AgentRecord,
     yes: bool,
 ) -> Result<(), Failure> {
+    extras::check_again(ctx, engine, record).await?;
     let info = stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output).await?;
     let lock = StateLock::acquire(&ctx.paths)?;
     accepted::take(&engine.api, &ctx.paths, &lock, loaded, &mut |widening| {

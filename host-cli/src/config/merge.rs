@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::layer::Layer;
-use super::{Agent, Build, Firewall, ProjectConfig, Security, Written};
+use super::{Agent, Build, Firewall, Limits, ProjectConfig, Security, Written};
 
 /// From which file a value comes, by its key (`agent.env.DEBUG`). A key that is joined names all.
 pub type Origins = BTreeMap<String, Vec<PathBuf>>;
@@ -60,11 +60,12 @@ macro_rules! joined {
 impl Merged {
     fn put(&mut self, layer: &Layer, root: &Path) {
         // A new key does not compile until it stands here; below it is to be merged.
-        let ProjectConfig { project: _, agent, build, security } = &layer.config;
+        let ProjectConfig { project: _, agent, build, security, limits } = &layer.config;
         let Agent { env_file: _, from_env: _, env: _, command: _, post_init: _ } = agent;
         let Build { image: _ } = build;
         let Security { extra_ca: _, userns: _, firewall } = security;
         let Firewall { add_domains: _, rules: _, telemetry: _, inspect: _, upstream_dns: _ } = firewall;
+        let Limits { memory: _, cpus: _, pids: _ } = limits;
         let from_root = |path: &PathBuf| rebase(layer.folder(), path, root);
         nearest!(self, layer: project);
         nearest!(self, layer: agent.env_file);
@@ -86,6 +87,9 @@ impl Merged {
         nearest!(self, layer: security.firewall.telemetry);
         nearest!(self, layer: security.firewall.inspect);
         nearest!(self, layer: security.firewall.upstream_dns);
+        nearest!(self, layer: limits.memory);
+        nearest!(self, layer: limits.cpus);
+        nearest!(self, layer: limits.pids);
     }
 }
 

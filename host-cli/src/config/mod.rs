@@ -4,6 +4,7 @@
 mod error;
 mod find;
 mod layer;
+mod limits;
 mod merge;
 mod project;
 mod schema;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 pub use error::ConfigError;
 pub use layer::Layer;
+pub use limits::Limits;
 pub use merge::Origins;
 pub use project::{Agent, Build, Firewall, Port, ProjectConfig, RawPathRule, RawRule, Security, Telemetry};
 pub use schema::{project_schema, settings_schema};

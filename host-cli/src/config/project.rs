@@ -25,6 +25,8 @@ pub struct ProjectConfig {
     pub build: Build,
     /// What the agent may do.
     pub security: Security,
+    /// How much of the machine it may eat.
+    pub limits: super::Limits,
 }
 
 /// `agent:`

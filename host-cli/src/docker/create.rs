@@ -11,6 +11,7 @@ use bollard::models::{
 };
 use clawker_protocol::places;
 
+use super::extras::Extras;
 use crate::publish::Publish;
 
 /// What init needs, and nothing besides. DAC_OVERRIDE and CHOWN serve once, for its socket in a folder of the
@@ -41,10 +42,8 @@ pub struct Spec {
     pub dns: Vec<Ipv4Addr>,
     /// Ports that the host publishes.
     pub publish: Vec<Publish>,
-    /// Bytes.
-    pub memory: Option<i64>,
-    /// Billionths of a processor.
-    pub nano_cpus: Option<i64>,
+    /// What the user asked for besides.
+    pub extras: Extras,
     /// A terminal.
     pub tty: bool,
     /// Standard input stays open.
@@ -56,7 +55,7 @@ pub struct Spec {
 impl Spec {
     /// The request.
     pub fn body(&self) -> ContainerCreateBody {
-        ContainerCreateBody {
+        let mut body = ContainerCreateBody {
             image: Some(self.image.clone()),
             user: Some("0:0".to_owned()),
             entrypoint: Some(vec![places::INIT.to_owned()]),
@@ -78,7 +77,9 @@ impl Spec {
             host_config: Some(self.host_config()),
             networking_config: Some(self.networking()),
             ..ContainerCreateBody::default()
-        }
+        };
+        self.extras.add_to(&mut body);
+        body
     }
 
     fn host_config(&self) -> HostConfig {
@@ -102,8 +103,6 @@ impl Spec {
             network_mode: Some(self.network.clone()),
             dns: Some(self.dns.iter().map(Ipv4Addr::to_string).collect()),
             port_bindings: Some(self.port_bindings()),
-            memory: self.memory,
-            nano_cpus: self.nano_cpus,
             auto_remove: Some(self.auto_remove),
             restart_policy: Some(RestartPolicy {
                 name: Some(RestartPolicyNameEnum::NO),
@@ -169,8 +168,10 @@ pub(crate) mod tests {
             address: Ipv4Addr::new(172, 20, 128, 1),
             dns: vec![Ipv4Addr::new(198, 51, 100, 10)],
             publish: vec![crate::publish::parse("127.0.0.1:8080:80").unwrap()],
-            memory: Some(1 << 30),
-            nano_cpus: None,
+            extras: Extras {
+                limits: crate::limits::Limits { memory: 1 << 30, nano_cpus: 0, pids: 4_096 },
+                ..Extras::default()
+            },
             tty: false,
             stdin: true,
             auto_remove: true,

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod create;
 pub mod engine;
+pub mod extras;
 pub mod image;
 pub mod raw;
 pub mod wait;

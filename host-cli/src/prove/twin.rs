@@ -13,13 +13,13 @@ use clawker_protocol::control::StateName;
 use clawker_protocol::names::Name;
 use clawker_prove::catalogue::{self, Family, names, rebind};
 use clawker_prove::task::Places;
-use serde_saphyr::Spanned;
 
 use super::place::Place;
 use super::sink::{self, Sink};
 use crate::cli::{Cli, Command};
-use crate::config::{self, Loaded, ProjectConfig, RawRule, Settings};
+use crate::config::{self, Loaded, ProjectConfig, RawRule, Settings, Written};
 use crate::context::Context;
+use crate::docker::extras::Extras;
 use crate::docker::{DockerError, Engine};
 use crate::exit::Failure;
 use crate::launch::{self, Interrupt, Plan};
@@ -217,7 +217,7 @@ fn granted() -> Result<CliRule, Failure> {
 ///
 /// # Errors
 /// When one is none.
-pub fn parsed(rules: &[String]) -> Result<Vec<Spanned<RawRule>>, Failure> {
+pub fn parsed(rules: &[String]) -> Result<Vec<Written<RawRule>>, Failure> {
     let text = format!("security:\n  firewall:\n    rules:\n      - {}\n", rules.join("\n      - "));
     let ours: ProjectConfig = config::parse(Path::new("clawker prove"), &text)?;
     Ok(ours.security.firewall.rules)
@@ -272,7 +272,9 @@ async fn make(
     let run =
         Run { uid, gid, command, env, tty: false, session: false, userns: loaded.config.security.userns };
     let own = Context { paths: paths.clone(), output: ctx.output, cwd: loaded.dir.clone() };
-    let plan = Plan { args: &args, loaded, agent: &agent, image, run, stdin: false };
+    // Without limits of its own: what the twin is attacked with are packets and calls.
+    let extras = Extras::default();
+    let plan = Plan { args: &args, loaded, agent: &agent, image, run, stdin: false, extras };
     let made = launch::make(&own, engine, info, &plan, &Interrupt::watch()?).await?;
     engine.api.start_container(&made.id, None).await.map_err(DockerError::from)?;
     wait(paths, &made.record).await?;
