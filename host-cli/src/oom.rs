@@ -44,7 +44,9 @@ fn limit(found: &ContainerInspectResponse) -> Option<u64> {
 }
 
 async fn in_events(engine: &Engine, record: &AgentRecord) -> bool {
-    let now = crate::grant::now() / 1_000;
+    // To the millisecond: it was just now.
+    let now = crate::grant::now();
+    let until = format!("{}.{:03}000000", now / 1_000, now % 1_000);
     let filters = HashMap::from([
         ("container".to_owned(), vec![record.container.clone()]),
         ("event".to_owned(), vec!["oom".to_owned()]),
@@ -52,7 +54,7 @@ async fn in_events(engine: &Engine, record: &AgentRecord) -> bool {
     let since = (record.created / 1_000).saturating_sub(SLACK_SECONDS);
     let options = EventsOptions {
         since: Some(since.to_string()),
-        until: Some(now.to_string()),
+        until: Some(until),
         filters: Some(filters),
     };
     matches!(engine.api.events(Some(options)).next().await, Some(Ok(_)))
