@@ -52,11 +52,8 @@ async fn in_events(engine: &Engine, record: &AgentRecord) -> bool {
         ("event".to_owned(), vec!["oom".to_owned()]),
     ]);
     let since = (record.created / 1_000).saturating_sub(SLACK_SECONDS);
-    let options = EventsOptions {
-        since: Some(since.to_string()),
-        until: Some(until),
-        filters: Some(filters),
-    };
+    let options =
+        EventsOptions { since: Some(since.to_string()), until: Some(until), filters: Some(filters) };
     matches!(engine.api.events(Some(options)).next().await, Some(Ok(_)))
 }
 
