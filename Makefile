@@ -43,6 +43,7 @@ bench: ## Set everything up, then measure
 
 bench-policy: ## Set everything up, measure growing policies, and write docs/policy-growth.md
 	@scripts/bench-policy --write
+
 fuzz: ## Try every parser of foreign bytes on made-up ones, for FUZZ_SECONDS each
 	scripts/setup test
 	scripts/fuzz
