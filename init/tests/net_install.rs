@@ -63,7 +63,7 @@ fn what_we_install_is_what_nft_makes_of_the_same_rules() {
         (net::gateway().into(), Opening::Closed),
     ] {
         world.enter_agent();
-        let mut netfilter = Netfilter::open().unwrap();
+        let mut netfilter = net::netfilter_anew();
         netfilter.install(&policy, opening).unwrap();
         let interfaces = route::interfaces().unwrap();
         assert!(interfaces.iter().any(|interface| interface.name == "eth0"), "{interfaces:?}");
@@ -132,7 +132,7 @@ fn a_swap_leaves_what_an_install_would_have_made() {
         netfilter.swap(&step.clone().into()).unwrap();
         assert_eq!(netfilter.watch(), Vec::<String>::new(), "its own swap is no change");
         twin.enter_agent();
-        let mut fresh = Netfilter::open().unwrap();
+        let mut fresh = net::netfilter_anew();
         fresh.install(&step.clone().into(), Opening::Closed).unwrap();
         let args = ["list", "ruleset"];
         assert_eq!(without_handles(&world.listing(&args)), without_handles(&twin.listing(&args)));

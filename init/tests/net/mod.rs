@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use clawker_init::netfilter::{Netfilter, NetfilterError};
 use clawker_protocol::enforcement::{
     Direct, Enforcement, PortRange, PortRoute, Published, Service, Transport,
 };
@@ -32,6 +33,22 @@ pub const OPEN_DNS_PORT: u16 = 5300;
 pub const SERVICE_LISTENER: u16 = 10001;
 pub const ROUTE_LISTENER: u16 = 10443;
 pub const PUBLISHED: u16 = 8080;
+
+/// Opens it where one was a moment ago: a child that another test is just starting may hold the old one's sockets until
+/// it runs its program.
+pub fn netfilter_anew() -> Netfilter {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Netfilter::open() {
+            Err(NetfilterError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::PermissionDenied && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
