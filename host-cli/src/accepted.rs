@@ -134,6 +134,7 @@ fn widening(old: Option<&Accepted>, new: &Accepted) -> Result<Vec<String>, Proje
     lines.extend(of_host.map(|name| format!("+ give the agent this machine's variable {name}")));
     let files = new.env_files.iter().filter(|file| !old.env_files.contains(file));
     lines.extend(files.map(|file| format!("+ give the agent the variables in {}", file.display())));
+    lines.extend(new.lent.difference(&old.lent).map(|lending| format!("+ {}", lending.question())));
     Ok(lines)
 }
 

@@ -79,6 +79,16 @@ pub enum Command {
     Prove(ProveArgs),
     /// Print versions
     Version,
+    /// Answer for what one agent is lent, until its container ends
+    #[command(hide = true)]
+    Lend(LendArgs),
+}
+
+/// `clawker lend`
+#[derive(Debug, Args)]
+pub struct LendArgs {
+    /// The agent's id.
+    pub id: String,
 }
 
 impl Command {

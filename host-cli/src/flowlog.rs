@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use clawker_protocol::event::{Event, EventKind, Flow};
 use serde::Serialize;
 
+use crate::lent::Use;
+
 /// What CoreDNS's lines begin with, after its own level.
 const DNS_MARK: &str = "clawker-dns ";
 
@@ -19,7 +21,7 @@ pub struct Entry {
     pub time: u64,
     /// `project/agent`.
     pub agent: String,
-    /// `init`, `dns`, `proxy`.
+    /// `init`, `dns`, `proxy`; `lent` is the helper that lends the user's credentials.
     pub witness: &'static str,
     /// `deny`, `allow`, or what else happened.
     pub verdict: String,
@@ -126,6 +128,19 @@ pub fn of_init(line: &str) -> Option<Entry> {
         }
         EventKind::AgentStarted { pid } => happened("started", format!("pid {pid}"), String::new()),
         EventKind::AgentExited { code } => happened("exited", format!("code {code}"), String::new()),
+    })
+}
+
+/// A use of what an agent is lent, or an attempt.
+pub fn of_lent(line: &str) -> Option<Entry> {
+    let used: Use = serde_json::from_str(line).ok()?;
+    let host = if used.host.is_empty() { "-".to_owned() } else { used.host };
+    let verdict = if used.granted { "allow" } else { "deny" };
+    Some(Entry {
+        proto: used.what,
+        port: used.port,
+        detail: used.detail,
+        ..Entry::new(used.time, "lent", verdict, host)
     })
 }
 

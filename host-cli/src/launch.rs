@@ -21,6 +21,8 @@ use crate::docker::extras::Extras;
 use crate::docker::{DockerError, Engine};
 use crate::enforcement;
 use crate::exit::Failure;
+use crate::kept;
+use crate::lent::{self, Lent};
 use crate::lock::StateLock;
 use crate::making::Making;
 use crate::stack::{self, StackInfo};
@@ -43,6 +45,10 @@ pub struct Plan<'a> {
     pub stdin: bool,
     /// Limits, mounts and what else is passed on.
     pub extras: Extras,
+    /// What of the user's the agent is lent.
+    pub lent: Lent,
+    /// It has a volume of its own.
+    pub keeps: bool,
 }
 
 /// What was made, and is taken away again unless it is kept.
@@ -111,11 +117,21 @@ async fn make_recorded(
             .await?;
     let boot = agent::boot_config(record, &plan.loaded.settings, &prepared);
     agent::write_boot(&ctx.paths, record, &boot)?;
+    let folder = ctx.paths.agent_dir(&record.id);
+    lent::make(&folder.join("lent"), &plan.lent)?;
+    store::save(&folder.join("lent.json"), &plan.lent)?;
+    if plan.keeps {
+        kept::make(&engine.api, &ctx.paths, record).await?;
+    }
     let spec = spec(ctx, info, plan, record, prepared.upstream_dns)?;
     let options = CreateContainerOptions { name: Some(record.container.clone()), ..Default::default() };
     let created = engine.api.create_container(Some(options), spec.body()).await.map_err(DockerError::from);
     match created {
-        Ok(created) => Ok(Made { record: record.clone(), id: created.id, _making: making }),
+        Ok(created) => {
+            kept::fill(&engine.api, &ctx.paths, record, &plan.lent).await?;
+            lent::spawn(&ctx.paths, record).await?;
+            Ok(Made { record: record.clone(), id: created.id, _making: making })
+        }
         Err(error) if error.status() == Some(409) => Err(name_taken(&record.container)),
         Err(error) => Err(error.into()),
     }
@@ -140,6 +156,7 @@ fn spec(
         dns,
         publish: plan.args.publish.clone(),
         extras: plan.extras.clone(),
+        keeps: plan.keeps.then(|| record.container.clone()),
         tty: plan.run.tty,
         stdin: plan.stdin,
         auto_remove: plan.args.rm,
@@ -218,6 +235,7 @@ async fn unmake_locked(ctx: &Context, engine: &Engine, lock: &StateLock, record:
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         let _ = engine.api.remove_container(&record.container, Some(options)).await;
     }
+    kept::unmake(&engine.api, &ctx.paths, record).await;
     let _ = store::delete_agent(&ctx.paths, lock, &record.id);
 }
 

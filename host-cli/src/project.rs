@@ -1,6 +1,7 @@
 //! What the host remembers of a project: the copy of its file that was accepted, and the rules that commands added.
 //! Policies are made of this, never of `.clawker.yaml` itself, which the agent can write.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{ConfigError, FILE, Loaded, RawRule, SETTINGS, Settings, Telemetry, Written};
 use crate::grant;
+use crate::lent::Lending;
 use crate::lock::StateLock;
 use crate::paths::Paths;
 use crate::policy::{Action, Layer, Policy, PolicyError, Proto, Rule, RuleError};
@@ -71,6 +73,9 @@ pub struct Accepted {
     /// Files with variables that it is given, links resolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_files: Vec<PathBuf>,
+    /// What of the user's it is lent.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lent: BTreeSet<Lending>,
 }
 
 /// A rule of a file.
@@ -217,6 +222,7 @@ impl Accepted {
             rules,
             from_env: if loaded.is_of_user("agent.from_env") { vec![] } else { agent.from_env.clone() },
             env_files: if loaded.is_of_user("agent.env_file") { vec![] } else { loaded.env_files.clone() },
+            lent: Lending::wanted(loaded).filter(|lending| !loaded.is_of_user(lending.key())).collect(),
             upstream_dns: firewall.upstream_dns.clone(),
             extra_ca,
             telemetry: firewall.telemetry,

@@ -70,6 +70,11 @@ impl Scope {
         self.who.iter().find(|who| who.record.id == id)?.take(flowlog::of_init(line)?)
     }
 
+    /// A line of the helper that lends the user's credentials.
+    pub fn of_lent(&self, id: &str, line: &str) -> Option<Entry> {
+        self.who.iter().find(|who| who.record.id == id)?.take(flowlog::of_lent(line)?)
+    }
+
     /// A line of the stack's, with Docker's time before it.
     pub fn of_stack(&self, part: Part, line: &str) -> Option<Entry> {
         self.who.iter().find_map(|who| {

@@ -39,6 +39,13 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// A file that can't be written.
+    pub fn io(path: &Path, source: io::Error) -> Self {
+        io_error("write", path)(source)
+    }
+}
+
 fn io_error(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { verb, path, source }

@@ -160,6 +160,8 @@ pub fn target(text: &str) -> Result<String, String> {
     let kept = [
         places::RUN_DIR,
         places::PUBLIC_DIR,
+        places::LENT,
+        places::KEPT,
         places::INIT,
         "/proc",
         "/sys",

@@ -14,6 +14,7 @@ pub mod grants;
 pub mod identity;
 pub mod java;
 pub mod keeper;
+pub mod lent;
 pub mod log;
 pub mod netfilter;
 pub mod netlink;

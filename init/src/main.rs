@@ -11,7 +11,7 @@ use clawker_init::fence::{Opening, Policy};
 use clawker_init::netfilter::Netfilter;
 use clawker_init::resolv::{self, ResolvConf};
 use clawker_init::{
-    boot, ca, control, ctl, enter, events, exit_code, keeper, log, network, privileges, signals, state,
+    boot, ca, control, ctl, enter, events, exit_code, keeper, lent, log, network, privileges, signals, state,
 };
 use clawker_init::{supervisor, why};
 use clawker_protocol::boot::{BootState, Limits, Run};
@@ -26,6 +26,7 @@ clawker-init: PID 1 of an agent's container, and of the gateway's
   clawker-init why HOST[:PORT][/PATH]   what the policy says of a destination, and whom to ask
   clawker-init status                   the firewall's state, as JSON (needs the control secret)
   clawker-init ctl OPERATION            speak to the control socket (needs the control secret)
+  clawker-init git-credential get       a password of the user's, for git, where one is lent
   clawker-init enter [--root] -- CMD    run a command fenced as the agent is
   clawker-init supervise -- CMD         only reap and forward signals, as a plain init
   clawker-init version";
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         ("ctl", _) => ctl::command(&text(rest)),
         ("status", []) => ctl::command(&["status".to_owned()]),
         ("why", _) => why::command(&text(rest)),
+        ("git-credential", [operation]) => lent::git_credential(operation),
         ("version" | "--version" | "-V", _) => say(&format!("clawker-init {}", env!("CARGO_PKG_VERSION"))),
         ("help" | "--help" | "-h", _) => say(USAGE),
         #[cfg(feature = "mutants")]

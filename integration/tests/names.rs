@@ -9,17 +9,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use clawker_integration::rig::docker::{docker, run_with_input};
-use clawker_integration::rig::servers::TOOLS;
+use clawker_integration::rig::servers::{SSHD, TOOLS};
 use clawker_integration::rig::wait;
 use clawker_integration::world::{Said, World};
 
-/// A host key of its own, one user, one repository that says whose it is.
-const SSHD: &str = "\
-    rm /etc/ssh/ssh_host_*; ssh-keygen -q -A; mkdir -p /run/sshd; usermod -p '*' dev
-    cd /home/dev; mkdir -m 700 .ssh; git -c init.defaultBranch=main init -q work; echo \"this is $1\" >work/README
-    git -C work add README; git -C work -c user.name=dev -c user.email=dev@$1 commit -qm first
-    git clone -q --bare work repo.git; chown -R dev: .
-    exec /usr/sbin/sshd -D -e";
 /// A database of the server's own name.
 const POSTGRES: &str = "\
     cd /usr/lib/postgresql/*/bin; data=/tmp/data

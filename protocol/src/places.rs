@@ -14,6 +14,10 @@ pub const CONTROL_SOCKET: &str = "/run/clawker/host/control.sock";
 pub const EVENTS: &str = "/run/clawker/host/events.jsonl";
 /// Exists once the rules are installed and read back; `enter` refuses to run before.
 pub const READY: &str = "/run/clawker/ready";
+/// What the user lends the agent, read-only: git's configuration, sockets of the helper on the host.
+pub const LENT: &str = "/run/clawker-lent";
+/// The agent's own volume, which outlives its container: Claude's folder, the shell's history.
+pub const KEPT: &str = "/var/lib/clawker";
 /// A root-owned tmpfs that everybody may read: CA bundle and policy summary.
 pub const PUBLIC_DIR: &str = "/run/clawker-pub";
 /// The image's trust roots and ours, in one file.

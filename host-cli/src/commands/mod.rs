@@ -48,6 +48,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
         Command::Stop(args) => block_on(stop::run(&ctx, &args)),
         Command::Start(args) => block_on(start::run(&ctx, &args)),
         Command::Rm(args) => block_on(rm::run(&ctx, &args)),
+        Command::Lend(args) => block_on(crate::lent::serve(&ctx, &args.id)),
         Command::Doctor => block_on(doctor::run(&ctx)),
         Command::Version => version::run(output),
     }

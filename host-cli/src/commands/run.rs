@@ -16,12 +16,13 @@ use crate::docker::wait::{Until, Wait};
 use crate::docker::{DockerError, Engine};
 use crate::exit::{self, Failure, Outcome};
 use crate::launch::{self, Interrupt, Made, Plan};
+use crate::lent::{self, Lending, Lent};
 use crate::lock::StateLock;
 use crate::output::Progress;
 use crate::resolve::DEFAULT_AGENT;
 use crate::session::{self, Ended, Peer, Shape};
 use crate::store::{self, AgentRecord};
-use crate::{argv, environment, exec, images, oom, post_init, stack, terminal, workspace};
+use crate::{argv, environment, exec, images, kept, oom, post_init, stack, terminal, workspace};
 
 /// How long after its output's end a container may take to be counted as ended, before the user is said to have
 /// detached.
@@ -46,15 +47,16 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
         extras::of(ctx, &engine, &loaded, args)
     );
     let (info, extras) = (info?, extras?);
-    let plan = Plan {
-        args,
-        loaded: &loaded,
-        agent: &agent,
-        run: program(ctx, args, &loaded, &reference, &image, shape.tty)?,
-        image: reference,
-        stdin: shape.stdin,
-        extras,
-    };
+    let lent = Lent::wanted(&loaded);
+    let keeps = keeps(ctx, &engine, &loaded, &agent, &lent, args.rm).await?;
+    let mut run = program(ctx, args, &loaded, &reference, &image, shape.tty)?;
+    let of_ours = lent::variables(&lent, image.path.as_deref()).into_iter();
+    for (name, value) in of_ours.chain(keeps.then(kept::variables).into_iter().flatten()) {
+        run.env.entry(name).or_insert(value);
+    }
+    lent.note().iter().for_each(|note| ctx.output.note(note));
+    let (stdin, image) = (shape.stdin, reference);
+    let plan = Plan { args, loaded: &loaded, agent: &agent, run, image, stdin, extras, lent, keeps };
     ctx.output.done();
     let interrupt = Interrupt::watch()?;
     let made = launch::make(ctx, &engine, &info, &plan, &interrupt).await?;
@@ -86,6 +88,21 @@ fn shape(args: &RunArgs) -> Result<Shape, Failure> {
         return Err(Failure::new("Standard input and output are not a terminal; leave out -t"));
     }
     Ok(shape)
+}
+
+/// Whether the agent has a volume of its own: one that goes with its container has none, unless something is lent into
+/// it or an earlier one of its name left it.
+async fn keeps(
+    ctx: &Context,
+    engine: &Engine,
+    loaded: &Loaded,
+    agent: &Name,
+    lent: &Lent,
+    goes: bool,
+) -> Result<bool, DockerError> {
+    let copies = [Lending::ClaudeLogin, Lending::ClaudeSettings].iter().any(|copy| lent.has(*copy));
+    let container = ctx.paths.agent_container(&loaded.project, agent);
+    Ok(!goes || copies || kept::exists(&engine.api, &container).await?)
 }
 
 fn check_workspace(ctx: &Context, loaded: &Loaded) -> Result<(), Failure> {

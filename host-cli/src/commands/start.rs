@@ -11,7 +11,7 @@ use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
 use crate::session::Shape;
 use crate::store::AgentRecord;
-use crate::{accepted, agent, enforcement, ours, resolve, stack};
+use crate::{accepted, agent, enforcement, lent, ours, resolve, stack};
 
 /// Starts each; the first that fails ends it.
 ///
@@ -74,5 +74,6 @@ async fn prepare(
         enforcement::prepare_agent(&ctx.paths, &lock, loaded, &record.agent, &info, &record.published)
             .await?;
     agent::write_boot(&ctx.paths, record, &agent::boot_config(record, &loaded.settings, &prepared))?;
-    Ok(())
+    drop(lock);
+    lent::spawn(&ctx.paths, record).await
 }

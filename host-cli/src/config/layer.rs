@@ -54,7 +54,8 @@ impl Layer {
         text: &str,
     ) -> Result<(Self, BTreeSet<String>), ConfigError> {
         let mut layer = Self::new(file, config, text)?;
-        let of_projects = |key: &String| key.starts_with("agent.") || key.starts_with("build.");
+        let shared = ["agent.", "build.", "security.git_credentials."];
+        let of_projects = |key: &String| shared.iter().any(|prefix| key.starts_with(prefix));
         let (given, others) = layer.given.into_iter().partition(of_projects);
         layer.given = given;
         Ok((layer, others))

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::layer::Layer;
-use super::{Agent, Build, Firewall, Limits, ProjectConfig, Security, Written};
+use super::{Agent, Build, ClaudeCode, ClaudeConfig, Firewall, GitCredentials, Limits};
+use super::{ProjectConfig, Security, Written};
 
 /// From which file a value comes, by its key (`agent.env.DEBUG`). A key that is joined names all.
 pub type Origins = BTreeMap<String, Vec<PathBuf>>;
@@ -61,9 +62,11 @@ impl Merged {
     fn put(&mut self, layer: &Layer, root: &Path) {
         // A new key does not compile until it stands here; below it is to be merged.
         let ProjectConfig { project: _, agent, build, security, limits } = &layer.config;
-        let Agent { env_file: _, from_env: _, env: _, command: _, post_init: _ } = agent;
+        let Agent { env_file: _, from_env: _, env: _, command: _, post_init: _, claude_code } = agent;
+        let ClaudeCode { use_host_auth: _, config: ClaudeConfig { strategy: _ } } = claude_code;
         let Build { image: _ } = build;
-        let Security { extra_ca: _, userns: _, firewall } = security;
+        let Security { extra_ca: _, userns: _, git_credentials, firewall } = security;
+        let GitCredentials { copy_git_config: _, forward_https: _, forward_ssh: _ } = git_credentials;
         let Firewall { add_domains: _, rules: _, telemetry: _, inspect: _, upstream_dns: _ } = firewall;
         let Limits { memory: _, cpus: _, pids: _ } = limits;
         let from_root = |path: &PathBuf| rebase(layer.folder(), path, root);
@@ -76,6 +79,11 @@ impl Merged {
         by_name!(self, layer: agent.env);
         nearest!(self, layer: agent.post_init);
         nearest!(self, layer: agent.command);
+        nearest!(self, layer: agent.claude_code.use_host_auth);
+        nearest!(self, layer: agent.claude_code.config.strategy);
+        nearest!(self, layer: security.git_credentials.copy_git_config);
+        nearest!(self, layer: security.git_credentials.forward_https);
+        nearest!(self, layer: security.git_credentials.forward_ssh);
         nearest!(self, layer: build.image);
         nearest!(self, layer: security.extra_ca);
         if layer.gives("security.extra_ca") {

@@ -20,7 +20,8 @@ pub use error::ConfigError;
 pub use layer::Layer;
 pub use limits::Limits;
 pub use merge::Origins;
-pub use project::{Agent, Build, Firewall, Port, ProjectConfig, RawPathRule, RawRule, Security, Telemetry};
+pub use project::{Agent, Build, ClaudeCode, ClaudeConfig, Firewall, GitCredentials, Port};
+pub use project::{ProjectConfig, RawPathRule, RawRule, Security, Strategy, Telemetry};
 pub use schema::{project_schema, settings_schema};
 pub use settings::{DockerSettings, FirewallSettings, Settings};
 pub use written::Written;
@@ -128,6 +129,10 @@ fn settings_layer(paths: &Paths) -> Result<(Settings, Option<Layer>, Origins), C
     let config = ProjectConfig {
         agent: settings.agent.clone(),
         build: settings.build.clone(),
+        security: Security {
+            git_credentials: settings.security.git_credentials.clone(),
+            ..Security::default()
+        },
         ..ProjectConfig::default()
     };
     let (layer, given) = Layer::of_settings(&file, config, &text)?;

@@ -43,6 +43,38 @@ pub struct Agent {
     pub command: Vec<String>,
     /// Shell commands that run once in a new container, as the agent, before it starts.
     pub post_init: Option<String>,
+    /// What Claude Code finds of the user's.
+    pub claude_code: ClaudeCode,
+}
+
+/// `agent.claude_code:`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClaudeCode {
+    /// Whether the agent is given this machine's login to Claude, once, when its volume is made.
+    pub use_host_auth: bool,
+    /// Its settings.
+    pub config: ClaudeConfig,
+}
+
+/// `agent.claude_code.config:`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClaudeConfig {
+    /// What a new agent begins with: nothing (`fresh`, the default), or a `copy` of the user's settings, commands,
+    /// agents and skills.
+    pub strategy: Strategy,
+}
+
+/// What an agent's configuration begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// Nothing.
+    #[default]
+    Fresh,
+    /// A copy of the user's.
+    Copy,
 }
 
 /// `build:`
@@ -61,8 +93,28 @@ pub struct Security {
     pub extra_ca: Vec<PathBuf>,
     /// Whether the agent may make user namespaces, in which it holds capabilities of their own.
     pub userns: bool,
+    /// What the agent's git is lent of the user's.
+    pub git_credentials: GitCredentials,
     /// What it may reach.
     pub firewall: Firewall,
+}
+
+/// `security.git_credentials:`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GitCredentials {
+    /// Name and address of the user's git go along, and nothing else of its configuration. The default.
+    pub copy_git_config: bool,
+    /// Git over HTTPS asks this machine's credential helper, for hosts that the policy lists. Off by default.
+    pub forward_https: bool,
+    /// SSH signs with this machine's ssh-agent, for hosts that the policy lists. Off by default.
+    pub forward_ssh: bool,
+}
+
+impl Default for GitCredentials {
+    fn default() -> Self {
+        Self { copy_git_config: true, forward_https: false, forward_ssh: false }
+    }
 }
 
 /// `security.firewall:`

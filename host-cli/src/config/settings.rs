@@ -8,7 +8,7 @@ use clawker_protocol::duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Agent, Build, RawRule, Written};
+use super::{Agent, Build, GitCredentials, RawRule, Written};
 
 /// Cloudflare's resolvers that filter malware: what a container asks while its firewall is off.
 pub const UPSTREAM_DNS: [Ipv4Addr; 2] = [Ipv4Addr::new(1, 1, 1, 2), Ipv4Addr::new(1, 0, 0, 2)];
@@ -82,6 +82,8 @@ pub struct DockerSettings {
 pub struct SecuritySettings {
     /// PEM files with roots that every agent trusts.
     pub extra_ca: Vec<PathBuf>,
+    /// For every project that does not say otherwise: what an agent's git is lent of the user's.
+    pub git_credentials: GitCredentials,
 }
 
 fn some_resolvers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ipv4Addr>, D::Error> {

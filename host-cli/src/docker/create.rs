@@ -12,6 +12,7 @@ use bollard::models::{
 use clawker_protocol::places;
 
 use super::extras::Extras;
+use crate::kept;
 use crate::publish::Publish;
 
 /// What init needs, and nothing besides. DAC_OVERRIDE and CHOWN serve once, for its socket in a folder of the
@@ -44,6 +45,8 @@ pub struct Spec {
     pub publish: Vec<Publish>,
     /// What the user asked for besides.
     pub extras: Extras,
+    /// The container's name, where the agent has a volume of its own.
+    pub keeps: Option<String>,
     /// A terminal.
     pub tty: bool,
     /// Standard input stays open.
@@ -90,12 +93,7 @@ impl Spec {
             privileged: Some(false),
             // An engine whose default is its own init would put that in place of ours.
             init: Some(false),
-            mounts: Some(vec![
-                bind(&self.init, Path::new(places::INIT), true),
-                bind(&self.agent_dir, Path::new(places::HOST_DIR), false),
-                bind(&self.agent_dir.join("boot.json"), Path::new(places::BOOT_CONFIG), true),
-                bind(&self.project_dir, &self.project_dir, false),
-            ]),
+            mounts: Some(self.mounts()),
             tmpfs: Some(HashMap::from([
                 (places::RUN_DIR.to_owned(), "mode=0700,size=1m,nosuid,nodev,noexec".to_owned()),
                 (places::PUBLIC_DIR.to_owned(), "mode=0755,size=16m,nosuid,nodev,noexec".to_owned()),
@@ -117,6 +115,18 @@ impl Spec {
             }),
             ..HostConfig::default()
         }
+    }
+
+    fn mounts(&self) -> Vec<Mount> {
+        let mut mounts = vec![
+            bind(&self.init, Path::new(places::INIT), true),
+            bind(&self.agent_dir, Path::new(places::HOST_DIR), false),
+            bind(&self.agent_dir.join("boot.json"), Path::new(places::BOOT_CONFIG), true),
+            bind(&self.agent_dir.join("lent"), Path::new(places::LENT), true),
+            bind(&self.project_dir, &self.project_dir, false),
+        ];
+        mounts.extend(self.keeps.as_deref().map(kept::mount));
+        mounts
     }
 
     fn networking(&self) -> NetworkingConfig {
@@ -172,6 +182,7 @@ pub(crate) mod tests {
                 limits: crate::limits::Limits { memory: 1 << 30, nano_cpus: 0, pids: 4_096 },
                 ..Extras::default()
             },
+            keeps: Some("clawker.p.dev".into()),
             tty: false,
             stdin: true,
             auto_remove: true,

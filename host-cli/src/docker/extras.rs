@@ -147,8 +147,8 @@ mod tests {
         assert_eq!(host.ulimits.as_ref().unwrap()[0].hard, Some(9));
         assert_eq!(host.device_requests.as_ref().unwrap()[0].device_ids, Some(vec!["0".into()]));
         let mounts = host.mounts.unwrap();
-        assert_eq!((mounts[4].source.as_deref(), mounts[4].read_only), (Some("/data"), Some(true)));
-        assert_eq!((mounts[5].typ, mounts[5].target.as_deref()), (Some(MountType::VOLUME), Some("/c")));
+        assert_eq!((mounts[6].source.as_deref(), mounts[6].read_only), (Some("/data"), Some(true)));
+        assert_eq!((mounts[7].typ, mounts[7].target.as_deref()), (Some(MountType::VOLUME), Some("/c")));
         let with = serde_json::to_value(spec.body()).unwrap();
         for key in
             ["CapAdd", "CapDrop", "SecurityOpt", "Privileged", "Init", "NetworkMode", "Dns", "RestartPolicy"]

@@ -38,6 +38,8 @@ pub struct Image {
     pub entrypoint: Vec<String>,
     /// CMD.
     pub cmd: Vec<String>,
+    /// PATH of its ENV.
+    pub path: Option<String>,
 }
 
 /// Looks an image up, pulling it when it is not here.
@@ -66,11 +68,16 @@ pub async fn inspect(engine: &Engine, reference: &str) -> Result<Option<Image>, 
                 id: found.id.unwrap_or_default(),
                 entrypoint: config.entrypoint.unwrap_or_default(),
                 cmd: config.cmd.unwrap_or_default(),
+                path: path_of(config.env.as_deref().unwrap_or_default()),
             }))
         }
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn path_of(variables: &[String]) -> Option<String> {
+    variables.iter().find_map(|variable| variable.strip_prefix("PATH=")).map(str::to_owned)
 }
 
 /// Pulls; the registry's first word must come soon, so that a machine without one does not hang.

@@ -23,6 +23,7 @@ use crate::docker::extras::Extras;
 use crate::docker::{DockerError, Engine};
 use crate::exit::Failure;
 use crate::launch::{self, Interrupt, Plan};
+use crate::lent::Lent;
 use crate::lock::StateLock;
 use crate::output::Progress;
 use crate::paths::Paths;
@@ -274,7 +275,17 @@ async fn make(
     let own = Context { paths: paths.clone(), output: ctx.output, cwd: loaded.dir.clone() };
     // Without limits of its own: what the twin is attacked with are packets and calls.
     let extras = Extras::default();
-    let plan = Plan { args: &args, loaded, agent: &agent, image, run, stdin: false, extras };
+    let plan = Plan {
+        args: &args,
+        loaded,
+        agent: &agent,
+        image,
+        run,
+        stdin: false,
+        extras,
+        lent: Lent::default(),
+        keeps: false,
+    };
     let made = launch::make(&own, engine, info, &plan, &Interrupt::watch()?).await?;
     engine.api.start_container(&made.id, None).await.map_err(DockerError::from)?;
     wait(paths, &made.record).await?;

@@ -59,9 +59,13 @@ pub fn remove_labelled(label: &str) {
         (&["volume", "ls", "-q", "--filter", &filter], &["volume", "rm"]),
     ];
     for (list, remove) in kinds {
-        for id in docker(list).unwrap_or_default().lines() {
-            let _ = docker(&[remove, &[id]].concat());
-        }
+        // Side by side: most of a removal is waiting.
+        std::thread::scope(|scope| {
+            for id in docker(list).unwrap_or_default().lines() {
+                let words = [remove, &[id]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+                scope.spawn(move || docker(&words.iter().map(String::as_str).collect::<Vec<_>>()).is_ok());
+            }
+        });
     }
 }
 

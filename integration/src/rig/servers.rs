@@ -10,6 +10,13 @@ use crate::fakenet::address;
 
 /// The image with real servers and clients; `scripts/tools-image` makes it.
 pub const TOOLS: &str = "clawker-test-tools:latest";
+/// OpenSSH for [`Rig::server`]: a host key of its own, one user `dev`, one repository that says whose it is.
+pub const SSHD: &str = "\
+    rm /etc/ssh/ssh_host_*; ssh-keygen -q -A; mkdir -p /run/sshd; usermod -p '*' dev
+    cd /home/dev; mkdir -m 700 .ssh; git -c init.defaultBranch=main init -q work; echo \"this is $1\" >work/README
+    git -C work add README; git -C work -c user.name=dev -c user.email=dev@$1 commit -qm first
+    git clone -q --bare work repo.git; chown -R dev: .
+    exec /usr/sbin/sshd -D -e";
 /// How long a server may take to answer.
 const START: Duration = Duration::from_secs(60);
 /// How long one try may take.

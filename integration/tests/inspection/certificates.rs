@@ -3,14 +3,13 @@
 
 use clawker_integration::fakenet::record::Kind;
 
-use crate::world;
+use clawker_integration::world::World;
 
 /// `CURLE_PEER_FAILED_VERIFICATION`.
 const CURL_REFUSES: i32 = 60;
 
-#[test]
-fn a_bad_certificate_is_refused_and_named_and_a_good_one_is_taken() {
-    let world = world("leaves");
+/// A bad certificate is refused and named, and a good one is taken.
+pub fn judged(world: &World) {
     let fetch = |name: &str| {
         let script = format!("curl -sS --max-time 10 -w '\\n%{{http_code}}' https://{name}/secret-of-{name}");
         world.sh("dev", &script).unwrap()

@@ -5,7 +5,6 @@ use clawker_integration::wire::h2;
 
 use crate::fronting::fields;
 use crate::rows::{HTTP1, LOOKED, PLAIN, Rows, SHUT, Target, Want};
-use crate::{judge, world};
 
 const PASSES: Want = Want::Passes;
 const REFUSED: Want = Want::Refused;
@@ -13,19 +12,14 @@ const NOWHERE: Want = Want::Nowhere;
 
 type Fields<'a> = Vec<(&'a str, &'a str)>;
 
-#[test]
-fn no_field_of_http2_becomes_a_line_of_http1_and_no_path_gets_past_a_rule() {
-    let world = world("http2");
-    judge(&world, |prefix| {
-        let mut rows = Rows::new(prefix);
-        for target in [LOOKED, HTTP1, PLAIN] {
-            headers(&mut rows, target);
-            pseudo_headers(&mut rows, target);
-            bodies(&mut rows, target);
-            paths(&mut rows, target);
-        }
-        rows
-    });
+/// No field of HTTP/2 becomes a line of HTTP/1, and no path gets past a rule.
+pub fn rows(rows: &mut Rows) {
+    for target in [LOOKED, HTTP1, PLAIN] {
+        headers(rows, target);
+        pseudo_headers(rows, target);
+        bodies(rows, target);
+        paths(rows, target);
+    }
 }
 
 /// A request with its mark in the path, and more fields.

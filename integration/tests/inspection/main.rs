@@ -36,15 +36,45 @@ fn world(instance: &str) -> World {
     world
 }
 
-/// Has all conversations with the firewall, then without it.
-fn judge(world: &World, make: impl Fn(&'static str) -> rows::Rows) {
-    let rows = make("on");
-    let wrong = rows.wrong(world);
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.count(), wrong.join("\n"));
+/// Its name, and what adds its rows.
+type Part = (&'static str, fn(&mut rows::Rows));
+
+/// Has all conversations with the firewall, a part after the other, then without it.
+#[test]
+fn no_way_of_writing_a_request_leads_past_a_rule_or_to_another_host() {
+    let world = world("ways");
+    let parts: [Part; 4] = [
+        ("fronting", fronting::rows),
+        ("http2", http2::rows),
+        ("overrides", overrides::rows),
+        ("smuggling", smuggling::rows),
+    ];
+    let make = |prefix: &str, (name, add): &Part| {
+        let mut rows = rows::Rows::new(&format!("{prefix}{name}"));
+        add(&mut rows);
+        rows
+    };
+    for part in &parts {
+        let rows = make("on", part);
+        let wrong = rows.wrong(&world);
+        assert!(wrong.is_empty(), "{}: {} of {}:\n{}", part.0, wrong.len(), rows.count(), wrong.join("\n"));
+        println!("{}: {} rows", part.0, rows.count());
+    }
     let odd = heads::odd(&world.rig.records());
     assert!(odd.is_empty(), "{}", odd.join("\n"));
+    overrides::came_for_these_paths(&world);
     world.must(&["firewall", "disable", "--agent", "dev"]).unwrap();
-    let lost = make("off").lost(world);
-    assert!(lost.is_empty(), "these never arrive, whoever is in the way:\n{}", lost.join("\n"));
-    println!("{} rows", rows.count());
+    for part in &parts {
+        let lost = make("off", part).lost(&world);
+        assert!(lost.is_empty(), "these never arrive, whoever is in the way:\n{}", lost.join("\n"));
+    }
+}
+
+#[test]
+fn what_clients_usually_do_passes_and_bad_certificates_do_not() {
+    let world = world("passes");
+    passes::clients(&world);
+    passes::sockets(&world);
+    overrides::log_names_the_agent(&world);
+    certificates::judged(&world);
 }

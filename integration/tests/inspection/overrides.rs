@@ -8,7 +8,6 @@ use clawker_integration::world::World;
 
 use crate::fronting::fields;
 use crate::rows::{HTTP1, LOOKED, PLAIN, Rows, SHUT, Want};
-use crate::{judge, world};
 
 /// How long an entry of the log may be on its way.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,52 +47,47 @@ const HARMLESS: [&str; 8] = [
     "X-Host",
 ];
 
-#[test]
-fn a_header_changes_neither_what_is_judged_nor_what_is_asked() {
-    let world = world("overrides");
-    judge(&world, |prefix| {
-        let mut rows = Rows::new(prefix);
-        for target in [LOOKED, HTTP1, PLAIN] {
-            let name = target.name;
-            for header in TAKEN_AWAY.iter().chain(&ITS_OWN) {
-                rows.text(Want::Nowhere, *header, target, |mark| {
-                    format!("GET / HTTP/1.1\r\nHost: {name}\r\n{header}: {SHUT}/{mark}\r\n\r\n")
-                });
-                rows.text(Want::Nowhere, format!("{header}, beside a proxy's"), target, |mark| {
-                    format!(
-                        "GET / HTTP/1.1\r\nHost: {name}\r\nX-Forwarded-For: 10.0.0.1\r\n{header}: {SHUT}/{mark}\r\n\r\n"
-                    )
-                });
-                rows.frames(Want::Nowhere, *header, target, |mark| {
-                    let (header, value) = (header.to_ascii_lowercase(), format!("{SHUT}/{mark}"));
-                    h2::headers(1, &[&fields(target, name, "/")[..], &[(&header, &value)]].concat(), true)
-                });
-            }
-            for header in TAKEN_AWAY.iter().chain(&ITS_OWN).chain(&HARMLESS) {
-                rows.text(Want::Refused, format!("{header} beside a denied path"), target, |mark| {
-                    format!(
-                        "GET {SHUT}/{mark} HTTP/1.1\r\nHost: {name}\r\n{header}: /\r\n{header}: /\r\n\r\n"
-                    )
-                });
-                rows.text(Want::Passes, format!("{header} beside a path"), target, |mark| {
-                    format!(
-                        "GET /{mark} HTTP/1.1\r\nHost: {name}\r\n{header}: {SHUT}\r\n{header}: {SHUT}\r\n\r\n"
-                    )
-                });
-            }
+/// A header changes neither what is judged nor what is asked.
+pub fn rows(rows: &mut Rows) {
+    for target in [LOOKED, HTTP1, PLAIN] {
+        let name = target.name;
+        for header in TAKEN_AWAY.iter().chain(&ITS_OWN) {
+            rows.text(Want::Nowhere, *header, target, |mark| {
+                format!("GET / HTTP/1.1\r\nHost: {name}\r\n{header}: {SHUT}/{mark}\r\n\r\n")
+            });
+            rows.text(Want::Nowhere, format!("{header}, beside a proxy's"), target, |mark| {
+                format!(
+                    "GET / HTTP/1.1\r\nHost: {name}\r\nX-Forwarded-For: 10.0.0.1\r\n{header}: {SHUT}/{mark}\r\n\r\n"
+                )
+            });
+            rows.frames(Want::Nowhere, *header, target, |mark| {
+                let (header, value) = (header.to_ascii_lowercase(), format!("{SHUT}/{mark}"));
+                h2::headers(1, &[&fields(target, name, "/")[..], &[(&header, &value)]].concat(), true)
+            });
         }
-        rows
-    });
-    // Whatever header there was, requests came for these paths alone.
+        for header in TAKEN_AWAY.iter().chain(&ITS_OWN).chain(&HARMLESS) {
+            rows.text(Want::Refused, format!("{header} beside a denied path"), target, |mark| {
+                format!("GET {SHUT}/{mark} HTTP/1.1\r\nHost: {name}\r\n{header}: /\r\n{header}: /\r\n\r\n")
+            });
+            rows.text(Want::Passes, format!("{header} beside a path"), target, |mark| {
+                format!(
+                    "GET /{mark} HTTP/1.1\r\nHost: {name}\r\n{header}: {SHUT}\r\n{header}: {SHUT}\r\n\r\n"
+                )
+            });
+        }
+    }
+}
+
+/// Whatever header there was, requests came for these paths alone.
+pub fn came_for_these_paths(world: &World) {
     for record in world.rig.records() {
         let path = record.what.split(' ').nth(1).unwrap_or_default();
         assert!(!path.starts_with(SHUT) || path.contains("markoff"), "{record:?}");
     }
 }
 
-#[test]
-fn the_log_names_the_agent_that_asked_whoever_it_says_it_is() {
-    let world = world("whose");
+/// The log names the agent that asked, whoever it says it is.
+pub fn log_names_the_agent(world: &World) {
     let mut paths = Vec::new();
     for (number, header) in
         ["X-Forwarded-For", "X-Real-Ip", "Forwarded", "X-Envoy-External-Address"].iter().enumerate()
@@ -106,7 +100,7 @@ fn the_log_names_the_agent_that_asked_whoever_it_says_it_is() {
             paths.push(path);
         }
     }
-    let logged = || entries(&world, "/entry");
+    let logged = || entries(world, "/entry");
     assert!(wait(PATIENCE, || logged().len() == paths.len()), "{:?}", logged());
     for entry in logged() {
         assert!(entry.contains("\"agent\":\"demo/dev\"") && !entry.contains("203.0.113.9"), "{entry}");

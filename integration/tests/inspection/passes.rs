@@ -4,10 +4,10 @@
 use clawker_integration::fakenet::bodies::quantity_sha256;
 use clawker_integration::fakenet::fetch::{Fetch, Got, Wish};
 use clawker_integration::fakenet::record::Kind;
+use clawker_integration::world::World;
 
 use crate::fronting::UPGRADE;
 use crate::rows::{HTTP1, LOOKED, PLAIN, Rows, Target, Want};
-use crate::world;
 use clawker_integration::fakenet::talk::Step;
 
 const QUANTITY: u64 = 50_000_000;
@@ -38,9 +38,8 @@ fn is_whole(got: &Got) -> bool {
     got.error.is_empty() && got.status == 200
 }
 
-#[test]
-fn what_clients_usually_do_passes_unharmed() {
-    let world = world("passes");
+/// What clients usually do passes unharmed.
+pub fn clients(world: &World) {
     let down = format!("/download?bytes={QUANTITY}");
     let events = Wish { for_ms: Some(LONG_MS), ..get(&format!("/stream?ms={EVERY_MS}")) };
     let wish = |method: &str, path: &str| Wish { method: method.to_owned(), ..get(path) };
@@ -111,10 +110,9 @@ fn what_clients_usually_do_passes_unharmed() {
     assert!(http(LOOKED.name) > 40 && http(HTTP1.name) > 40);
 }
 
-#[test]
-fn a_socket_a_continue_and_a_large_header_pass() {
-    let world = world("sockets");
-    let mut rows = Rows::new("on");
+/// A socket, a continue and a large header pass.
+pub fn sockets(world: &World) {
+    let mut rows = Rows::new("socket");
     for target in [LOOKED, HTTP1, PLAIN] {
         socket(&mut rows, target);
         rows.add(Want::Passes, "Expect: 100-continue", target, crate::rows::Speaks::Http1, |mark| {
@@ -139,7 +137,7 @@ fn a_socket_a_continue_and_a_large_header_pass() {
             format!("GET /{mark} HTTP/1.1\r\nHost: {}\r\n{many}\r\n", target.name)
         });
     }
-    let wrong = rows.wrong(&world);
+    let wrong = rows.wrong(world);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

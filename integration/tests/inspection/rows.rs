@@ -70,14 +70,14 @@ struct Row {
 
 /// Rows of one test. Each has a mark of its own.
 pub struct Rows {
-    prefix: &'static str,
+    prefix: String,
     rows: Vec<Row>,
 }
 
 impl Rows {
     /// None yet; the prefix keeps their marks apart from another run's.
-    pub fn new(prefix: &'static str) -> Self {
-        Self { prefix, rows: Vec::new() }
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), rows: Vec::new() }
     }
 
     /// A conversation with a mark in it.

@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::docker::{DockerError, Engine};
 use crate::exit::{Failure, OK, Outcome};
 use crate::flowlog::Entry;
+use crate::lent;
 use crate::paths::Paths;
 use crate::scope::{Part, Scope};
 use crate::store::{self, AgentRecord};
@@ -71,8 +72,8 @@ pub(super) fn records(ctx: &Context, agent: Option<&str>) -> Result<Vec<AgentRec
 pub(super) struct Heard {
     /// Docker's time of a container's last line.
     parts: HashMap<&'static str, String>,
-    /// The agents' event files, by the record's id.
-    tails: HashMap<String, Tail>,
+    /// The agents' files, by the record's id and the file's name.
+    tails: HashMap<(String, &'static str), Tail>,
 }
 
 impl Heard {
@@ -102,14 +103,25 @@ impl Heard {
     fn events(&mut self, paths: &Paths, scope: &Scope) -> Result<Vec<Entry>, Failure> {
         let mut entries = Vec::new();
         for record in scope.records() {
-            let file = || Tail::new(paths.agent_dir(&record.id).join("events.jsonl"));
-            let tail = self.tails.entry(record.id.clone()).or_insert_with(file);
-            let lines = tail.lines().map_err(|error| {
-                Failure::new(format!("Can't read the events of {}: {error}", record.agent))
-            })?;
+            let lines = self.lines(paths, record, "events.jsonl")?;
             entries.extend(lines.iter().filter_map(|line| scope.of_init(&record.id, line)));
+            let lines = self.lines(paths, record, lent::USES)?;
+            entries.extend(lines.iter().filter_map(|line| scope.of_lent(&record.id, line)));
         }
         Ok(entries)
+    }
+
+    /// What was added to a file of an agent's.
+    fn lines(
+        &mut self,
+        paths: &Paths,
+        record: &AgentRecord,
+        name: &'static str,
+    ) -> Result<Vec<String>, Failure> {
+        let file = || Tail::new(paths.agent_dir(&record.id).join(name));
+        let tail = self.tails.entry((record.id.clone(), name)).or_insert_with(file);
+        tail.lines()
+            .map_err(|error| Failure::new(format!("Can't read the events of {}: {error}", record.agent)))
     }
 }
 
