@@ -14,6 +14,8 @@ use clawker_integration::world::World;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// Where the sender sends to.
+const SINK: &str = "198.51.100.133:9999";
 const VARIABLE: &str = "CLAWKER_FAULT_CYCLES";
 /// What `make test` has time for: each fault once.
 const CYCLES: usize = FAULTS.len();
@@ -108,4 +110,23 @@ fn no_fault_lets_a_packet_out() {
     }
     assert_eq!(fire.settled(), 0);
     fire.passes_in_a_bypass_and_not_after_it().unwrap();
+    nothing_leaves_while_init_cleans_up(&world);
+}
+
+/// What outlives the agent, heeds no TERM and sends only now: until init has killed it, it is behind the rules.
+fn nothing_leaves_while_init_cleans_up(world: &World) {
+    let flood = format!("{} probe flood {SINK}", world.project().join("fakenet").display());
+    let leftover = format!("trap '' TERM; while kill -0 $1 2>/dev/null; do :; done; exec {flood} $2 30");
+    let script = "setsid sh -c \"$1\" leftover $$ \"$2\" & sleep 0.5";
+    let run = |agent: &str, canary: &str| {
+        world.must(&["run", "--agent", agent, "--yes", "--", "sh", "-c", script, "agent", &leftover, canary])
+    };
+    run("leaves", "canary-of-the-drain").unwrap();
+    assert!(world.rig.saw("canary-of-the-drain").is_empty());
+    // Positive control: without the firewall it is heard.
+    let file = world.sandbox.settings_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("firewall:\n", "firewall:\n  enable: false\n")).unwrap();
+    run("open", "canary-of-no-rules").unwrap();
+    assert!(world.rig.waits_for("canary-of-no-rules", PATIENCE), "what outlives the agent sends");
 }

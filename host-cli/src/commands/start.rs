@@ -31,6 +31,8 @@ pub async fn run(ctx: &Context, args: &StartArgs) -> Outcome {
         let container = ours::find(&engine, &record).await?;
         if container.running {
             ctx.output.note(&format!("Agent {} is running already", record.agent));
+            // Its helper may be gone: with a session that was ended, say.
+            lent::spawn(&ctx.paths, &record).await?;
         } else {
             prepare(ctx, &engine, &loaded, &record, args.yes).await?;
         }
