@@ -2,6 +2,7 @@
 
 mod config;
 mod firewall;
+mod init;
 mod passed;
 mod rule;
 mod run;
@@ -13,6 +14,7 @@ pub use firewall::{
     AddArgs, BypassArgs, DownArgs, Firewall, LearnArgs, ListArgs, LogArgs, ReloadArgs, RemoveArgs,
     RotateCaArgs, StatusArgs, ToggleArgs, UpArgs, WhyArgs,
 };
+pub use init::InitArgs;
 pub use passed::PassedArgs;
 pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
@@ -47,6 +49,8 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Begin a project: write .clawker.yaml and .clawkerignore
+    Init(InitArgs),
     /// Make the agent image ready
     Build(BuildArgs),
     /// Create an agent's container, start it and attach

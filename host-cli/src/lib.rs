@@ -50,6 +50,7 @@ pub mod resolve;
 pub mod scope;
 pub mod session;
 pub mod stack;
+pub mod starter;
 pub mod step;
 pub mod store;
 pub mod tail;

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod exec;
 pub mod extras;
 pub mod firewall;
+pub mod init;
 pub mod logs;
 pub mod prove;
 pub mod ps;
@@ -37,6 +38,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
     match cli.command {
         Command::Firewall(command) => firewall::dispatch(&ctx, command),
         Command::Config(command) => config::dispatch(&ctx, &command),
+        Command::Init(args) => init::run(&ctx, &args),
         Command::Build(args) => block_on(build::run(&ctx, &args)),
         Command::Run(args) => block_on(run::run(&ctx, &args)),
         Command::Prove(args) => block_on(prove::run(&ctx, &args)),
