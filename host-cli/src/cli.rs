@@ -6,6 +6,7 @@ mod init;
 mod passed;
 mod rule;
 mod run;
+mod verbs;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -18,6 +19,7 @@ pub use init::InitArgs;
 pub use passed::PassedArgs;
 pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
+pub use verbs::{InspectArgs, KillArgs, PauseArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
 
 /// The help's width, in columns.
 const WIDTH: usize = 98;
@@ -69,8 +71,25 @@ pub enum Command {
     Stop(StopArgs),
     /// Start stopped agents
     Start(StartArgs),
+    /// Stop and start agents, behind the policy as it is now
+    Restart(RestartArgs),
+    /// Have agents stand still
+    Pause(PauseArgs),
+    /// Let paused agents go on
+    Unpause(PauseArgs),
+    /// Send agents a signal
+    Kill(KillArgs),
+    /// Wait for agents' ends and print their exit codes
+    Wait(WaitArgs),
     /// Remove agents
     Rm(RmArgs),
+    /// Show what agents use of the machine
+    Stats(StatsArgs),
+    /// Print all that is known of an agent, as JSON
+    Inspect(InspectArgs),
+    /// An agent keeps its name: say what to do instead
+    #[command(hide = true)]
+    Rename(RenameArgs),
     /// The firewall: its stack, its rules, and one agent's switch
     #[command(subcommand)]
     Firewall(Firewall),

@@ -166,7 +166,7 @@ fn exchange(agent_dir: &Path, line: &[u8]) -> std::io::Result<Vec<u8>> {
             Ok(count) => answer.extend_from_slice(piece.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let why = "it does not answer, as in a container that is paused (docker unpause)";
+                let why = "it does not answer, as in a container that is paused (clawker unpause)";
                 return Err(std::io::Error::new(ErrorKind::TimedOut, why));
             }
             Err(error) => return Err(error),

@@ -2,21 +2,29 @@
 
 pub mod attach;
 pub mod build;
+pub mod chosen;
 pub mod config;
 pub mod doctor;
 pub mod exec;
 pub mod extras;
 pub mod firewall;
 pub mod init;
+pub mod inspect;
+pub mod kill;
 pub mod logs;
+pub mod pause;
 pub mod prove;
 pub mod ps;
+pub mod rename;
+pub mod restart;
 pub mod rm;
 pub mod run;
 pub mod shell;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod version;
+pub mod wait;
 
 use std::future::Future;
 
@@ -49,6 +57,14 @@ pub fn dispatch(cli: Cli) -> Outcome {
         Command::Shell(args) => block_on(shell::run(&ctx, &args)),
         Command::Stop(args) => block_on(stop::run(&ctx, &args)),
         Command::Start(args) => block_on(start::run(&ctx, &args)),
+        Command::Restart(args) => block_on(restart::run(&ctx, &args)),
+        Command::Pause(args) => block_on(pause::pause(&ctx, &args)),
+        Command::Unpause(args) => block_on(pause::unpause(&ctx, &args)),
+        Command::Kill(args) => block_on(kill::run(&ctx, &args)),
+        Command::Wait(args) => block_on(wait::run(&ctx, &args)),
+        Command::Stats(args) => block_on(stats::run(&ctx, &args)),
+        Command::Inspect(args) => block_on(inspect::run(&ctx, &args)),
+        Command::Rename(args) => rename::run(&ctx, &args),
         Command::Rm(args) => block_on(rm::run(&ctx, &args)),
         Command::Lend(args) => block_on(crate::lent::serve(&ctx, &args.id)),
         Command::Doctor => block_on(doctor::run(&ctx)),

@@ -50,15 +50,22 @@ pub async fn run(ctx: &Context, args: &StartArgs) -> Outcome {
     Ok(OK)
 }
 
-async fn begin(engine: &Engine, container: &ours::Container) -> Result<(), DockerError> {
+/// Starts it, unless it runs.
+///
+/// # Errors
+/// [`DockerError`].
+pub async fn begin(engine: &Engine, container: &ours::Container) -> Result<(), DockerError> {
     if container.running {
         return Ok(());
     }
     Ok(engine.api.start_container(&container.id, None).await?)
 }
 
-/// Brings stack and boot config up to date.
-async fn prepare(
+/// Brings stack and boot config up to date, for the next start.
+///
+/// # Errors
+/// When the configuration isn't accepted, or the stack can't be brought up.
+pub async fn prepare(
     ctx: &Context,
     engine: &Engine,
     loaded: &Loaded,
