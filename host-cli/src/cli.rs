@@ -19,7 +19,7 @@ pub use init::InitArgs;
 pub use passed::PassedArgs;
 pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
-pub use verbs::{InspectArgs, KillArgs, PauseArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
+pub use verbs::{CpArgs, InspectArgs, KillArgs, PauseArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
 
 /// The help's width, in columns.
 const WIDTH: usize = 98;
@@ -81,6 +81,8 @@ pub enum Command {
     Kill(KillArgs),
     /// Wait for agents' ends and print their exit codes
     Wait(WaitArgs),
+    /// Copy files between here and an agent
+    Cp(CpArgs),
     /// Remove agents
     Rm(RmArgs),
     /// Show what agents use of the machine

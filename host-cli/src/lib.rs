@@ -12,6 +12,7 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod control;
+pub mod copy;
 pub mod demux;
 pub mod detach;
 pub mod dns;

@@ -126,3 +126,25 @@ pub struct RenameArgs {
     #[arg(value_name = "NEW")]
     pub new: String,
 }
+
+const CP_EXAMPLES: &str = "\
+Examples:
+  clawker cp dev:/tmp/report.html .    out, yours
+  clawker cp data.csv dev:/tmp/        in, the agent's
+  clawker cp src/. dev:/srv/app        what a folder holds
+  clawker cp ./a:b dev:/tmp/           a name with a colon
+
+Links are copied as links, and out only those that stay within what is copied. A link in a project
+that leads out of it is never followed. Where something was left out the exit code is 1.";
+
+/// `clawker cp`
+#[derive(Debug, Args)]
+#[command(after_help = CP_EXAMPLES)]
+pub struct CpArgs {
+    /// A path, or AGENT:PATH
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// A path, or AGENT:PATH
+    #[arg(value_name = "TO")]
+    pub to: String,
+}

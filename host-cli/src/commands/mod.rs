@@ -4,6 +4,7 @@ pub mod attach;
 pub mod build;
 pub mod chosen;
 pub mod config;
+pub mod cp;
 pub mod doctor;
 pub mod exec;
 pub mod extras;
@@ -57,6 +58,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
         Command::Shell(args) => block_on(shell::run(&ctx, &args)),
         Command::Stop(args) => block_on(stop::run(&ctx, &args)),
         Command::Start(args) => block_on(start::run(&ctx, &args)),
+        Command::Cp(args) => block_on(cp::run(&ctx, &args)),
         Command::Restart(args) => block_on(restart::run(&ctx, &args)),
         Command::Pause(args) => block_on(pause::pause(&ctx, &args)),
         Command::Unpause(args) => block_on(pause::unpause(&ctx, &args)),
