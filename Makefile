@@ -15,8 +15,9 @@ build: ## Build target/release/clawker, the whole product in one file
 	scripts/setup build
 	scripts/build
 
-install: build ## Copy it to $(PREFIX)/bin
+install: build ## Copy it to $(PREFIX)/bin, its manual pages and completions to $(PREFIX)/share
 	install -D -m 755 target/release/clawker $(DESTDIR)$(PREFIX)/bin/clawker
+	scripts/install-share target/release/clawker $(DESTDIR)$(PREFIX)/share
 
 images: build ## Pull or assemble the images
 	scripts/setup images

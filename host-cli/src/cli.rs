@@ -6,6 +6,7 @@ mod init;
 mod passed;
 mod rule;
 mod run;
+mod shell;
 mod verbs;
 
 use clap::{Args, Parser, Subcommand};
@@ -19,10 +20,11 @@ pub use init::InitArgs;
 pub use passed::PassedArgs;
 pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
+pub use shell::{CompletionsArgs, ManArgs, Shell, WordsArgs};
 pub use verbs::{CpArgs, InspectArgs, KillArgs, PauseArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
 
 /// The help's width, in columns.
-const WIDTH: usize = 98;
+pub const WIDTH: usize = 98;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,10 +101,19 @@ pub enum Command {
     #[command(subcommand)]
     Config(Config),
     /// Check kernel, Docker, images, stack and state
+    #[command(after_help = "Examples:\n  clawker doctor\n  clawker doctor --json | jq .[].mend")]
     Doctor,
     /// Attack a twin of an agent, on a made-up internet, and tell what held
     Prove(ProveArgs),
+    /// Print a shell's completions
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    Man(ManArgs),
+    /// What a shell's completions ask
+    #[command(name = "__complete", hide = true)]
+    Words(WordsArgs),
     /// Print versions
+    #[command(after_help = "Examples:\n  clawker version\n  clawker version --json")]
     Version,
     /// Answer for what one agent is lent, until its container ends
     #[command(hide = true)]
@@ -170,16 +181,31 @@ impl SomeAgents {
     }
 }
 
+const PS_EXAMPLES: &str = "\
+Examples:
+  clawker ps                              what runs, of every project
+  clawker ps -a                           stopped agents too
+  clawker ps --json | jq -r .[].agent";
+
 /// `clawker ps`
 #[derive(Debug, Args)]
+#[command(after_help = PS_EXAMPLES)]
 pub struct PsArgs {
     /// Stopped agents too
     #[arg(short, long)]
     pub all: bool,
 }
 
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  clawker logs -f dev
+  clawker logs -n 50 --timestamps
+
+What the firewall refused is in clawker firewall log.";
+
 /// `clawker logs`
 #[derive(Debug, Args)]
+#[command(after_help = LOGS_EXAMPLES)]
 pub struct LogsArgs {
     /// Which agent.
     #[command(flatten)]
@@ -195,8 +221,14 @@ pub struct LogsArgs {
     pub timestamps: bool,
 }
 
+const ATTACH_EXAMPLES: &str = "\
+Examples:
+  clawker attach dev
+  clawker attach --detach-keys ctrl-x dev";
+
 /// `clawker attach`
 #[derive(Debug, Args)]
+#[command(after_help = ATTACH_EXAMPLES)]
 pub struct AttachArgs {
     /// Which agent.
     #[command(flatten)]
@@ -212,8 +244,15 @@ pub struct AttachArgs {
 /// Docker's own detach keys.
 pub const DETACH_KEYS: &str = "ctrl-p,ctrl-q";
 
+const STOP_EXAMPLES: &str = "\
+Examples:
+  clawker stop              this project's only agent
+  clawker stop api web
+  clawker stop -t 30 api    it has half a minute to end";
+
 /// `clawker stop`
 #[derive(Debug, Args)]
+#[command(after_help = STOP_EXAMPLES)]
 pub struct StopArgs {
     /// Which agents.
     #[command(flatten)]
@@ -223,9 +262,16 @@ pub struct StopArgs {
     pub time: i32,
 }
 
+const START_EXAMPLES: &str = "\
+Examples:
+  clawker start api web
+  clawker start -a dev    and attach
+
+An agent starts behind the firewall, whatever it was before it stopped.";
+
 /// `clawker start`
 #[derive(Debug, Args)]
-#[command(after_help = "An agent starts behind the firewall, whatever it was before it stopped.")]
+#[command(after_help = START_EXAMPLES)]
 pub struct StartArgs {
     /// Which agents.
     #[command(flatten)]
@@ -239,6 +285,12 @@ pub struct StartArgs {
 }
 
 const PROVE_NOTES: &str = "\
+Examples:
+  clawker prove
+  clawker prove --only dns,rebinding
+  clawker prove --agent api --json
+  clawker prove --list
+
 The twin has the agent's image, init and rules, and names of its own; it is gone afterwards. Nothing is
 sent to the real internet. Each attack is first shown to work where nothing is in its way.
 Exit code: 0 all held, 1 something leaked, 3 something could not be proven.";
@@ -261,8 +313,14 @@ pub struct ProveArgs {
     pub list: bool,
 }
 
+const RM_EXAMPLES: &str = "\
+Examples:
+  clawker rm dev
+  clawker rm -f api web    running ones too";
+
 /// `clawker rm`
 #[derive(Debug, Args)]
+#[command(after_help = RM_EXAMPLES)]
 pub struct RmArgs {
     /// Which agents.
     #[command(flatten)]

@@ -7,8 +7,17 @@ use clap::{Args, Subcommand};
 use super::OneAgent;
 use super::rule::{ActionArg, RuleArgs};
 
+const EXAMPLES: &str = "\
+Examples:
+  clawker firewall list
+  clawker firewall add .example.com
+  clawker firewall why https://example.com/page
+  clawker firewall bypass 30s --agent dev
+  clawker firewall log -f --denied";
+
 /// `clawker firewall …`
 #[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub enum Firewall {
     /// Start Envoy and CoreDNS
     Up(UpArgs),
@@ -27,8 +36,10 @@ pub enum Firewall {
     /// Make a new certificate authority and have every agent trust it
     RotateCa(RotateCaArgs),
     /// Turn one agent's firewall on
+    #[command(after_help = "Examples:\n  clawker firewall enable --agent dev")]
     Enable(ToggleArgs),
     /// Turn one agent's firewall off until enable or a restart
+    #[command(after_help = "Examples:\n  clawker firewall disable --agent dev")]
     Disable(ToggleArgs),
     /// Open everything to one agent for a while
     Bypass(BypassArgs),
@@ -40,20 +51,42 @@ pub enum Firewall {
     Why(WhyArgs),
 }
 
+const UP_EXAMPLES: &str = "\
+Examples:
+  clawker firewall up";
+
 /// `clawker firewall up`
 #[derive(Debug, Args)]
+#[command(after_help = UP_EXAMPLES)]
 pub struct UpArgs {}
+
+const DOWN_EXAMPLES: &str = "\
+Examples:
+  clawker firewall down";
 
 /// `clawker firewall down`
 #[derive(Debug, Args)]
+#[command(after_help = DOWN_EXAMPLES)]
 pub struct DownArgs {}
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  clawker firewall status
+  clawker firewall status --json | jq .envoy.state";
 
 /// `clawker firewall status`
 #[derive(Debug, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
 pub struct StatusArgs {}
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  clawker firewall list
+  clawker firewall list --agent dev --json";
 
 /// `clawker firewall list`
 #[derive(Debug, Args)]
+#[command(after_help = LIST_EXAMPLES)]
 pub struct ListArgs {
     /// Only what holds for this agent
     #[arg(long, value_name = "NAME")]
@@ -101,24 +134,43 @@ pub struct AddArgs {
     pub length: Option<Duration>,
 }
 
+const REMOVE_EXAMPLES: &str = "\
+Examples:
+  clawker firewall remove example.com
+  clawker firewall remove example.com --proto ssh
+  clawker firewall remove api.example.com --path /repos/";
+
 /// `clawker firewall remove`
 #[derive(Debug, Args)]
+#[command(after_help = REMOVE_EXAMPLES)]
 pub struct RemoveArgs {
     /// As it was added; with --path only those paths.
     #[command(flatten)]
     pub rule: RuleArgs,
 }
 
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  clawker firewall reload          shows what is new, and asks
+  clawker firewall reload --yes";
+
 /// `clawker firewall reload`
 #[derive(Debug, Args)]
+#[command(after_help = RELOAD_EXAMPLES)]
 pub struct ReloadArgs {
     /// Accept what the project's configuration widens
     #[arg(short, long)]
     pub yes: bool,
 }
 
+const ROTATE_EXAMPLES: &str = "\
+Examples:
+  clawker firewall rotate-ca
+  clawker firewall rotate-ca --yes";
+
 /// `clawker firewall rotate-ca`
 #[derive(Debug, Args)]
+#[command(after_help = ROTATE_EXAMPLES)]
 pub struct RotateCaArgs {
     /// Make it without asking
     #[arg(short, long)]

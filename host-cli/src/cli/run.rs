@@ -12,8 +12,14 @@ pub enum Mode {
     Bind,
 }
 
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  clawker build
+  clawker build --yes    what the configuration asks for is accepted";
+
 /// `clawker build`
 #[derive(Debug, Args)]
+#[command(after_help = BUILD_EXAMPLES)]
 pub struct BuildArgs {
     /// Accept what the project's configuration widens
     #[arg(short, long)]
@@ -127,10 +133,9 @@ pub struct ExecArgs {
 
 /// `clawker shell`
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The shell is the agent's user, fenced as the agent is. --root gives a root shell for\n\
-                        debugging; it can't change the network's rules, and `clawker-init ctl status` works there."
-)]
+#[command(after_help = "Examples:\n  clawker shell dev\n  clawker shell --root dev\n\n\
+                        The shell is the agent's user, fenced as the agent is. --root gives a root shell for\n\
+                        debugging; it can't change the network's rules, and `clawker-init ctl status` works there.")]
 pub struct ShellArgs {
     /// Which agent.
     #[command(flatten)]

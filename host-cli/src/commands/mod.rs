@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod build;
 pub mod chosen;
+pub mod completions;
 pub mod config;
 pub mod cp;
 pub mod doctor;
@@ -13,6 +14,7 @@ pub mod init;
 pub mod inspect;
 pub mod kill;
 pub mod logs;
+pub mod man;
 pub mod pause;
 pub mod prove;
 pub mod ps;
@@ -40,13 +42,18 @@ use crate::output::Output;
 /// [`Failure`]: what to tell the user.
 pub fn dispatch(cli: Cli) -> Outcome {
     let output = Output::new(cli.json, cli.quiet);
-    if let Command::Version = cli.command {
-        return version::run(output);
+    // What needs none of the user's folders must not make any: it is called where clawker is installed.
+    match &cli.command {
+        Command::Version => return version::run(output),
+        Command::Completions(args) => return completions::run(args),
+        Command::Man(args) => return man::run(output, args),
+        _ => {}
     }
     let ctx = Context::from_env(output)?;
     match cli.command {
         Command::Firewall(command) => firewall::dispatch(&ctx, command),
         Command::Config(command) => config::dispatch(&ctx, &command),
+        Command::Words(args) => completions::words(&ctx, &args),
         Command::Init(args) => init::run(&ctx, &args),
         Command::Build(args) => block_on(build::run(&ctx, &args)),
         Command::Run(args) => block_on(run::run(&ctx, &args)),
@@ -70,7 +77,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
         Command::Rm(args) => block_on(rm::run(&ctx, &args)),
         Command::Lend(args) => block_on(crate::lent::serve(&ctx, &args.id)),
         Command::Doctor => block_on(doctor::run(&ctx)),
-        Command::Version => version::run(output),
+        Command::Completions(_) | Command::Man(_) | Command::Version => Ok(crate::exit::OK),
     }
 }
 

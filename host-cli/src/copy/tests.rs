@@ -148,7 +148,7 @@ fn a_copy_in_is_the_agent_s_and_holds_links_and_not_what_they_lead_to() {
     std::fs::write(project.join("sub/file"), "F").unwrap();
     symlink(folder.0.join("secret/key"), project.join("sub/link")).unwrap();
     nix::unistd::mkfifo(&project.join("sub/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let spot = Spot::source(Path::new("sub"), &project, &[project.clone()]).unwrap();
+    let spot = Spot::source(Path::new("sub"), &project, std::slice::from_ref(&project)).unwrap();
     let mut bytes = Vec::new();
     let left = pack(&mut bytes, &spot, Some("new".as_ref()), Owner { uid: 1001, gid: 7 }).unwrap();
     assert_eq!(left.len(), 1, "{left:?}");
