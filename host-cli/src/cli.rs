@@ -20,7 +20,7 @@ pub use init::InitArgs;
 pub use passed::PassedArgs;
 pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
-pub use shell::{CompletionsArgs, ManArgs, Shell, WordsArgs};
+pub use shell::{CompletionsArgs, DoctorArgs, ManArgs, Shell, WordsArgs};
 pub use verbs::{CpArgs, InspectArgs, KillArgs, PauseArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
 
 /// The help's width, in columns.
@@ -100,9 +100,8 @@ pub enum Command {
     /// The configuration: what holds here, and what can be written
     #[command(subcommand)]
     Config(Config),
-    /// Check kernel, Docker, images, stack and state
-    #[command(after_help = "Examples:\n  clawker doctor\n  clawker doctor --json | jq .[].mend")]
-    Doctor,
+    /// Check kernel, Docker, images, stack and state, and mend what can be mended
+    Doctor(DoctorArgs),
     /// Attack a twin of an agent, on a made-up internet, and tell what held
     Prove(ProveArgs),
     /// Print a shell's completions

@@ -61,6 +61,15 @@ pub enum ControlError {
         /// Which.
         agent: String,
     },
+    /// An init of another clawker, whose protocol is another.
+    #[error(
+        "Agent {agent} was made by another version of clawker, whose init this one can't speak to; use that one, or make \
+         the agent anew: clawker rm -f {agent}, then clawker run --agent {agent}"
+    )]
+    Version {
+        /// Which.
+        agent: String,
+    },
     /// Init refused.
     #[error("Agent {agent}: {}", crate::output::escape(.message))]
     Refused {
@@ -203,6 +212,9 @@ fn result(agent: &str, answer: &[u8]) -> Result<serde_json::Value, ControlError>
     };
     match (response.ok, response.result, response.error) {
         (true, Some(result), _) => Ok(result),
+        (false, _, Some(error)) if error.code == ErrorCode::BadVersion => {
+            Err(ControlError::Version { agent })
+        }
         (false, _, Some(error)) => {
             Err(ControlError::Refused { agent, code: error.code, message: error.message })
         }
@@ -222,6 +234,8 @@ mod tests {
         assert_eq!(result("dev", b"{\"id\":1,\"ok\":true,\"result\":{\"a\":1}}\n").unwrap()["a"], 1);
         let refused = result("dev", br#"{"id":1,"ok":false,"error":{"code":"not_in_bypass","message":"x"}}"#);
         assert!(matches!(refused, Err(ControlError::Refused { code: ErrorCode::NotInBypass, .. })));
+        let newer = result("dev", br#"{"id":1,"ok":false,"error":{"code":"bad_version","message":"x"}}"#);
+        assert!(newer.unwrap_err().to_string().contains("made by another version of clawker"));
         for answer in [&b""[..], b"{}", b"[]", b"{\"id\":1,\"ok\":true}", b"{\"id\":1,\"ok\":tr"] {
             assert!(matches!(result("dev", answer), Err(ControlError::Garbled { .. })));
         }

@@ -1,10 +1,12 @@
 //! The doctor's checks: each looks at one thing and says whether it is well, and if not, which command mends
-//! it. Looks only; mends nothing.
+//! it. Looks only; what `--fix` mends, the command does.
 
 pub mod certs;
 pub mod docker;
 pub mod host;
 pub mod kernel;
+pub mod leftovers;
+pub mod version;
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The verbs for the shell around clawker.
+//! The verbs for the machine and the shell around clawker.
 
 use std::path::PathBuf;
 
@@ -51,4 +51,22 @@ pub struct ManArgs {
     /// The folder to write them to
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  clawker doctor
+  clawker doctor --fix                  mend what can be mended without you
+  clawker doctor --json | jq .[].mend
+
+--fix brings a stack up that agents need and removes halves of agents that a killed command left. It
+removes nothing that runs, and changes nothing of the machine itself. Exit code 1 when a check fails.";
+
+/// `clawker doctor`
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub struct DoctorArgs {
+    /// Mend what can be mended
+    #[arg(long)]
+    pub fix: bool,
 }

@@ -1,8 +1,10 @@
 //! `clawker doctor`: runs the checks in order, prints each, and fails when one does.
 
+use crate::cli::DoctorArgs;
+use crate::commands::leftovers;
 use crate::context::Context;
 use crate::docker::{DockerError, Engine};
-use crate::doctor::{Check, Verdict, certs, docker, host, kernel};
+use crate::doctor::{Check, Verdict, certs, docker, host, kernel, version};
 use crate::exit::{self, FAILED, OK, Outcome};
 use crate::stack::{self, PartHealth};
 use crate::{config, control, output, store};
@@ -11,7 +13,7 @@ use crate::{config, control, output, store};
 ///
 /// # Errors
 /// When stdout can't be written. What a check finds is its result, not an error.
-pub async fn run(ctx: &Context) -> Outcome {
+pub async fn run(ctx: &Context, args: &DoctorArgs) -> Outcome {
     let mut checks = vec![
         host::state(&ctx.paths),
         host::init(&ctx.paths),
@@ -23,7 +25,7 @@ pub async fn run(ctx: &Context) -> Outcome {
         Err(error) => {
             checks.push(Check::fail("docker", error.to_string(), "systemctl start docker"));
         }
-        Ok(engine) => checks.extend(behind(ctx, &engine).await),
+        Ok(engine) => checks.extend(behind(ctx, &engine, args.fix).await),
     }
     checks.extend(agents(ctx));
     if ctx.output.json {
@@ -41,7 +43,7 @@ async fn engine(ctx: &Context) -> Result<Engine, DockerError> {
 }
 
 /// What only a reachable engine can tell.
-async fn behind(ctx: &Context, engine: &Engine) -> Vec<Check> {
+async fn behind(ctx: &Context, engine: &Engine, fix: bool) -> Vec<Check> {
     let info = match engine.api.info().await {
         Ok(info) => info,
         Err(error) => {
@@ -60,9 +62,39 @@ async fn behind(ctx: &Context, engine: &Engine) -> Vec<Check> {
         kernel::features(&release),
         kernel::nf_tables(&release),
     ];
+    checks.push(bridge(ctx, engine).await);
+    checks.extend(leftovers::check(ctx, engine, fix).await);
+    if fix {
+        checks.extend(bring_up(ctx, engine).await);
+    }
     checks.push(network(ctx, engine).await);
     checks.extend(stack(ctx, engine).await);
     checks
+}
+
+/// Firewalls of the host that would cut the bridge off.
+async fn bridge(ctx: &Context, engine: &Engine) -> Check {
+    let found = engine.api.inspect_network(&ctx.paths.network(), None).await.ok();
+    let id = found.and_then(|found| found.id).unwrap_or_default();
+    host::bridge(id.get(..12).map(|id| format!("br-{id}")).as_deref())
+}
+
+/// A stack that agents need and that is not up; where nobody needs it there is nothing to mend.
+async fn bring_up(ctx: &Context, engine: &Engine) -> Option<Check> {
+    const NAME: &str = "stack";
+    let needed = store::agents(&ctx.paths).is_ok_and(|agents| !agents.is_empty());
+    let healthy = stack::health(&engine.api, &ctx.paths).await.is_ok_and(|health| health.is_healthy());
+    if !needed || healthy {
+        return None;
+    }
+    let settings = match config::settings(&ctx.paths) {
+        Ok(settings) => settings,
+        Err(error) => return Some(Check::fail(NAME, error.to_string(), "Correct settings.yaml")),
+    };
+    match stack::ensure(&engine.api, &ctx.paths, &settings, &ctx.output).await {
+        Ok(_) => Some(Check::ok(NAME, "brought up")),
+        Err(error) => Some(Check::fail(NAME, exit::chain(&error), "clawker firewall up")),
+    }
 }
 
 async fn network(ctx: &Context, engine: &Engine) -> Check {
@@ -127,7 +159,11 @@ fn agents(ctx: &Context) -> Vec<Check> {
             continue;
         }
         match control::quick_status(&ctx.paths, record) {
-            Ok(status) => checks.push(Check::ok(NAME, format!("{agent} answers: {}", status.state))),
+            Ok(status) => {
+                let ours = env!("CARGO_PKG_VERSION");
+                checks.extend(version::of_agent(&agent, &status.versions.init, ours));
+                checks.push(Check::ok(NAME, format!("{agent} answers: {}", status.state)));
+            }
             Err(control::ControlError::Io { source, .. })
                 if source.kind() == std::io::ErrorKind::ConnectionRefused => {}
             Err(error) => {

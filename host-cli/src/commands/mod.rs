@@ -13,6 +13,7 @@ pub mod firewall;
 pub mod init;
 pub mod inspect;
 pub mod kill;
+pub mod leftovers;
 pub mod logs;
 pub mod man;
 pub mod pause;
@@ -76,7 +77,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
         Command::Rename(args) => rename::run(&ctx, &args),
         Command::Rm(args) => block_on(rm::run(&ctx, &args)),
         Command::Lend(args) => block_on(crate::lent::serve(&ctx, &args.id)),
-        Command::Doctor => block_on(doctor::run(&ctx)),
+        Command::Doctor(args) => block_on(doctor::run(&ctx, &args)),
         Command::Completions(_) | Command::Man(_) | Command::Version => Ok(crate::exit::OK),
     }
 }

@@ -13,6 +13,7 @@ use crate::cli::PsArgs;
 use crate::config;
 use crate::context::Context;
 use crate::docker::{DockerError, Engine};
+use crate::doctor::version;
 use crate::exit::{Failure, OK, Outcome};
 use crate::grant::{self, Left};
 use crate::project::Project;
@@ -35,6 +36,10 @@ struct Row {
     bypass_left_millis: Option<u64>,
     refused_packets: Option<u64>,
     last_refusal: Option<String>,
+    /// When that was: milliseconds since 1970.
+    last_refusal_time: Option<u64>,
+    /// The version of its init, which is that of the clawker that made it.
+    init: Option<String>,
     /// The kernel killed something in it for memory since its last start.
     out_of_memory: bool,
     /// Rules that end by themselves, the next one first.
@@ -65,7 +70,14 @@ pub async fn run(ctx: &Context, args: &PsArgs) -> Outcome {
     if ctx.output.json {
         ctx.output.value(&rows)?;
     } else {
-        output::write_stdout(output::table(&lines(&rows)).as_bytes())?;
+        output::write_stdout(output::table(&lines(&rows, grant::now())).as_bytes())?;
+    }
+    for row in &rows {
+        let agent = format!("{}/{}", row.project, row.agent);
+        let init = row.init.as_deref().unwrap_or_default();
+        if let Some(note) = version::note(&agent, init, env!("CARGO_PKG_VERSION")) {
+            ctx.output.note(&format!("{note}; anew: {}", version::renewed(&agent)));
+        }
     }
     Ok(OK)
 }
@@ -98,7 +110,9 @@ fn row(record: &AgentRecord, status: &str, control: Option<&Status>) -> Row {
         firewall: control.map(|control| control.state.to_string()),
         bypass_left_millis: control.and_then(|control| control.bypass_left_millis),
         refused_packets: control.map(|control| control.refused.values().map(|count| count.packets).sum()),
-        last_refusal: control.and_then(last_refusal),
+        last_refusal: control.and_then(last_refusal).map(|(text, _)| text),
+        last_refusal_time: control.and_then(last_refusal).map(|(_, time)| time),
+        init: control.map(|control| control.versions.init.clone()),
         out_of_memory: false,
         grants: Vec::new(),
     }
@@ -112,19 +126,19 @@ fn grants(ctx: &Context, record: &AgentRecord) -> Result<Vec<Left>, Failure> {
 }
 
 /// The newest refusal in words; what the agent chose of it is escaped by whoever prints it.
-fn last_refusal(status: &Status) -> Option<String> {
+fn last_refusal(status: &Status) -> Option<(String, u64)> {
     status.last_denials.iter().rev().find_map(|event| match &event.kind {
         EventKind::Denied { class, flow } => {
             let port = flow.port.map(|port| format!(":{port}")).unwrap_or_default();
             let uid = flow.uid.map(|uid| format!(" by uid {uid}")).unwrap_or_default();
             let proto = if flow.proto == class.as_str() { String::new() } else { format!("{} ", flow.proto) };
-            Some(format!("{} {proto}{}{port}{uid}", class.as_str(), flow.destination))
+            Some((format!("{} {proto}{}{port}{uid}", class.as_str(), flow.destination), event.time))
         }
         _ => None,
     })
 }
 
-fn lines(rows: &[Row]) -> Vec<Vec<String>> {
+fn lines(rows: &[Row], now: u64) -> Vec<Vec<String>> {
     let heading = ["PROJECT", "AGENT", "STATUS", "FIREWALL", "REFUSED", "LAST REFUSAL", "IMAGE"];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
     for row in rows {
@@ -138,7 +152,8 @@ fn lines(rows: &[Row]) -> Vec<Vec<String>> {
             (None, _) => "-".to_owned(),
         };
         let refused = row.refused_packets.map_or_else(|| "-".to_owned(), |packets| packets.to_string());
-        let last = row.last_refusal.clone().unwrap_or_else(|| "-".to_owned());
+        let ago = row.last_refusal_time.map(|time| ago(now.saturating_sub(time))).unwrap_or_default();
+        let last = row.last_refusal.as_ref().map_or_else(|| "-".to_owned(), |text| format!("{text}{ago}"));
         let status = match (row.out_of_memory, row.status.as_str()) {
             (true, "running") => "running, was out of memory".to_owned(),
             (true, status) => format!("{status}, out of memory"),
@@ -156,6 +171,17 @@ fn lines(rows: &[Row]) -> Vec<Vec<String>> {
             .for_each(|(line, cell)| line.push(cell));
     }
     lines
+}
+
+/// Roughly: what is old is not counted in seconds.
+fn ago(millis: u64) -> String {
+    let seconds = millis / 1_000;
+    match seconds {
+        0..60 => format!(", {seconds}s ago"),
+        60..3_600 => format!(", {}m ago", seconds / 60),
+        3_600..86_400 => format!(", {}h ago", seconds / 3_600),
+        _ => format!(", {}d ago", seconds / 86_400),
+    }
 }
 
 fn texts(grants: &[Left]) -> String {
@@ -207,7 +233,9 @@ mod tests {
             firewall: Some(status.state.to_string()),
             bypass_left_millis: status.bypass_left_millis,
             refused_packets: Some(3),
-            last_refusal: last_refusal(&status),
+            last_refusal: last_refusal(&status).map(|(text, _)| text),
+            last_refusal_time: Some(1_000),
+            init: Some("0".into()),
             out_of_memory: true,
             grants: vec![Left {
                 dst: "once.test".into(),
@@ -217,10 +245,10 @@ mod tests {
                 left_seconds: 90,
             }],
         };
-        let lines = lines(&[row]);
+        let lines = lines(&[row], 91_500);
         assert_eq!(lines[1][2], "running, was out of memory");
         assert_eq!(lines[1][3], "bypass 12s");
-        assert_eq!(lines[1][5], "tcp \\u{1b}]0;x:443 by uid 1001");
+        assert_eq!(lines[1][5], "tcp \\u{1b}]0;x:443 by uid 1001, 1m ago");
         assert_eq!((lines[0][7].as_str(), lines[1][7].as_str()), ("GRANTS", "once.test:443 1m30s"));
     }
 }

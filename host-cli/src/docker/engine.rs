@@ -6,6 +6,7 @@ use std::time::Duration;
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 
 use super::address::{Address, Unsupported};
+use super::context::{self, ContextError};
 use super::raw::{self, Ask};
 
 /// Seconds that a plain call may take.
@@ -61,6 +62,9 @@ pub enum DockerError {
     /// An address of a kind that isn't supported.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
+    /// The context that the user chose.
+    #[error(transparent)]
+    Context(#[from] ContextError),
     /// Docker's own refusal.
     #[error("Docker refused: {}", trimmed(.message))]
     Refused {
@@ -141,8 +145,7 @@ impl Engine {
     /// # Errors
     /// [`DockerError`] when it can't be reached.
     pub async fn connect(setting: Option<&str>) -> Result<Self, DockerError> {
-        let variable = std::env::var("DOCKER_HOST").ok();
-        let address = Address::choose(variable.as_deref(), setting)?;
+        let address = Self::place(setting)?;
         let request = Ask { method: "GET", target: "/_ping", body: None, upgrade: false };
         let asked = tokio::time::timeout(PING_TIME, raw::ask(&address, request)).await;
         let (head, _) = asked.unwrap_or_else(|_| Err(DockerError::Silent { address: address.clone() }))?;
@@ -155,6 +158,21 @@ impl Engine {
             }
         }?;
         Ok(Self { api, address, version })
+    }
+
+    /// Where Docker is: by `DOCKER_HOST`, `DOCKER_CONTEXT`, the setting, or the context that Docker's own command uses,
+    /// in this order.
+    fn place(setting: Option<&str>) -> Result<Address, DockerError> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let host = variable("DOCKER_HOST");
+        let named = variable("DOCKER_CONTEXT");
+        let context = if host.is_none() && (named.is_some() || setting.is_none()) {
+            context::chosen(named.as_deref(), context::folder().as_deref())?
+        } else {
+            None
+        };
+        let setting = context.as_ref().map(|context| context.host.as_str()).or(setting);
+        Ok(Address::choose(host.as_deref(), setting)?)
     }
 
     /// A path with the agreed version before it.

@@ -2,6 +2,7 @@
 //! both ways. Knows nothing of agents.
 
 pub mod address;
+pub mod context;
 pub mod create;
 pub mod engine;
 pub mod extras;

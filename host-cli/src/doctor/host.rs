@@ -90,6 +90,58 @@ fn judge_forward(rules: &str) -> Check {
     }
 }
 
+/// The kernel passes on what agents' names lead to, and no other firewall's chain drops what Docker's let through: in
+/// netfilter a packet has to pass every table's.
+pub fn bridge(bridge: Option<&str>) -> Check {
+    const NAME: &str = "bridge";
+    let forward = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap_or_default();
+    if forward.trim() == "0" {
+        return Check::fail(
+            NAME,
+            "the kernel forwards nothing (net.ipv4.ip_forward is 0)",
+            "sysctl -w net.ipv4.ip_forward=1",
+        );
+    }
+    let listed = Command::new("nft").args(["-j", "list", "ruleset"]).stdin(Stdio::null()).output();
+    match listed {
+        Ok(output) if output.status.success() => {
+            judge_chains(&String::from_utf8_lossy(&output.stdout), bridge.unwrap_or("clawker's bridge"))
+        }
+        _ => Check::ok(NAME, "forwarding is on; other firewalls not looked at (needs nft and root)"),
+    }
+}
+
+/// Chains of the forward hook that drop by policy, outside of the table that Docker keeps open for its bridges.
+fn judge_chains(ruleset: &str, bridge: &str) -> Check {
+    const NAME: &str = "bridge";
+    let all: serde_json::Value = serde_json::from_str(ruleset).unwrap_or_default();
+    let objects = all["nftables"].as_array().cloned().unwrap_or_default();
+    let chain = |object: &serde_json::Value| {
+        let chain = object.get("chain")?;
+        let text = |key: &str| chain[key].as_str().unwrap_or_default().to_owned();
+        let drops = text("hook") == "forward" && text("policy") == "drop" && text("family") != "ip6";
+        let of_docker = text("family") == "ip" && text("table") == "filter";
+        (drops && !of_docker)
+            .then(|| (text("table"), format!("{} {} {}", text("family"), text("table"), text("name"))))
+    };
+    match objects.iter().find_map(chain) {
+        None => Check::ok(NAME, "forwarding is on, no other firewall drops it"),
+        Some((table, name)) => {
+            let mend = match table.as_str() {
+                "firewalld" => format!(
+                    "firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload"
+                ),
+                _ => format!("Let {bridge} pass in that chain, both as iifname and as oifname"),
+            };
+            Check::warn(
+                NAME,
+                format!("chain {name} drops what it does not know, also what Docker lets through"),
+                mend,
+            )
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +155,26 @@ mod tests {
             ("-P FORWARD ACCEPT\n", Verdict::Ok),
         ] {
             assert_eq!(judge_forward(rules).verdict, verdict, "{rules}");
+        }
+    }
+
+    #[test]
+    fn another_firewall_s_chain_that_drops_is_found_and_docker_s_own_is_none() {
+        let chain = |family: &str, table: &str, hook: &str, policy: &str| {
+            format!(
+                r#"{{"nftables":[{{"metainfo":{{}}}},{{"chain":{{"family":"{family}","table":"{table}","name":"c","hook":"{hook}","policy":"{policy}"}}}}]}}"#
+            )
+        };
+        for (family, table, hook, policy, verdict) in [
+            ("ip", "filter", "forward", "drop", Verdict::Ok),
+            ("inet", "mine", "forward", "accept", Verdict::Ok),
+            ("inet", "mine", "input", "drop", Verdict::Ok),
+            ("inet", "mine", "forward", "drop", Verdict::Warn),
+            ("inet", "firewalld", "forward", "drop", Verdict::Warn),
+        ] {
+            let check = judge_chains(&chain(family, table, hook, policy), "br-1");
+            assert_eq!(check.verdict, verdict, "{family} {table} {hook} {policy}");
+            assert!(check.mend.is_none_or(|mend| mend.contains("br-1")));
         }
     }
 }
