@@ -47,6 +47,7 @@ pub mod post_init;
 pub mod project;
 pub mod prove;
 pub mod publish;
+pub mod recipe;
 pub mod reference;
 pub mod refused;
 pub mod resolve;
