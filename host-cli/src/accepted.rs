@@ -9,6 +9,7 @@ use bollard::Docker;
 
 use crate::apply::ApplyError;
 use crate::config::Loaded;
+use crate::docker_socket;
 use crate::exit::{self, Failure};
 use crate::lock::StateLock;
 use crate::paths::Paths;
@@ -129,6 +130,9 @@ fn widening(old: Option<&Accepted>, new: &Accepted) -> Result<Vec<String>, Proje
         lines.push(
             "+ user namespaces: in one the agent holds capabilities, and meets more of the kernel".to_owned(),
         );
+    }
+    if new.docker_socket && !old.docker_socket {
+        lines.push(format!("+ {}", docker_socket::QUESTION));
     }
     let of_host = new.from_env.iter().filter(|name| !old.from_env.contains(name));
     lines.extend(of_host.map(|name| format!("+ give the agent this machine's variable {name}")));

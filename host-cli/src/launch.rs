@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::docker::create::Spec;
 use crate::docker::extras::Extras;
 use crate::docker::{DockerError, Engine};
+use crate::docker_socket::DockerSocket;
 use crate::enforcement;
 use crate::exit::Failure;
 use crate::kept;
@@ -49,6 +50,8 @@ pub struct Plan<'a> {
     pub lent: Lent,
     /// It has a volume of its own.
     pub keeps: bool,
+    /// It holds Docker's socket.
+    pub docker_socket: Option<DockerSocket>,
 }
 
 /// What was made, and is taken away again unless it is kept.
@@ -93,6 +96,7 @@ pub async fn make(
         run: plan.run.clone(),
         image: plan.image.clone(),
         created: now(),
+        docker_socket: plan.docker_socket.is_some(),
     };
     let made = make_recorded(ctx, engine, info, plan, &lock, &record).await;
     let made = made.and_then(|made| if interrupt.came() { Err(interrupted()) } else { Ok(made) });
@@ -156,6 +160,7 @@ fn spec(
         dns,
         publish: plan.args.publish.clone(),
         extras: plan.extras.clone(),
+        docker_socket: plan.docker_socket.as_ref().map(|socket| socket.path.clone()),
         keeps: plan.keeps.then(|| record.container.clone()),
         tty: plan.run.tty,
         stdin: plan.stdin,

@@ -18,6 +18,7 @@ pub mod demux;
 pub mod detach;
 pub mod dns;
 pub mod docker;
+pub mod docker_socket;
 pub mod doctor;
 pub mod dotenv;
 pub mod enforcement;

@@ -73,6 +73,9 @@ pub struct Accepted {
     /// Files with variables that it is given, links resolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_files: Vec<PathBuf>,
+    /// It holds Docker's socket.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub docker_socket: bool,
     /// What of the user's it is lent.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub lent: BTreeSet<Lending>,
@@ -227,6 +230,7 @@ impl Accepted {
             extra_ca,
             telemetry: firewall.telemetry,
             userns: loaded.config.security.userns,
+            docker_socket: loaded.config.security.docker_socket,
             inspect: firewall.inspect,
         };
         Policy::new(accepted.parsed()?)?;

@@ -134,6 +134,7 @@ mod tests {
             tty: false,
             session: false,
             userns: false,
+            groups: vec![],
         };
         let name = |text: &str| Name::new(text).unwrap();
         let record = AgentRecord {
@@ -148,6 +149,7 @@ mod tests {
             run,
             image: String::new(),
             created: 1000,
+            docker_socket: false,
         };
         let names = [(Ipv4Addr::new(198, 18, 0, 1), "git.example".to_owned())].into();
         Who { record, policy: Some(Policy::new([]).unwrap()), names }

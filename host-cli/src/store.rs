@@ -169,6 +169,9 @@ pub struct AgentRecord {
     pub image: String,
     /// Milliseconds since 1970.
     pub created: u64,
+    /// It holds Docker's socket.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub docker_socket: bool,
 }
 
 /// All agents of this instance, by project and name.

@@ -80,7 +80,10 @@ fn agent_plan(config: &BootConfig, command: &[OsString]) -> Result<Plan, String>
 /// # Errors
 /// One sentence, when a string can't be passed to a program.
 pub fn plan(run: &Run, command: &[OsString], trust: &[(&str, &str)]) -> Result<Plan, String> {
-    let account = identity::account(run.uid);
+    let mut account = identity::account(run.uid);
+    account.groups.extend(&run.groups);
+    account.groups.sort_unstable();
+    account.groups.dedup();
     let environment = boot::environment(std::env::vars_os(), &account, trust, &run.env);
     let mut plan = Plan::new(command, &environment).map_err(|error| error.to_string())?;
     plan.identity = Some(Identity {

@@ -60,6 +60,9 @@ pub struct Run {
     pub uid: u32,
     /// The gid; an agent's is never 0.
     pub gid: u32,
+    /// Groups besides the image's own; never 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<u32>,
     /// Program and arguments; never empty.
     pub command: Vec<String>,
     /// Variables set for the agent on top of the container's own.
@@ -141,7 +144,7 @@ impl BootConfig {
     fn check(&self) -> Result<(), InvalidBoot> {
         let run = &self.run;
         let checks = [
-            (run.uid == 0 || run.gid == 0, "the agent must not be uid or gid 0"),
+            (run.uid == 0 || run.gid == 0 || run.groups.contains(&0), "the agent must not be uid or gid 0"),
             (!is_secret_hash(&self.secret_sha256), "secret_sha256 is not 64 hex digits"),
         ];
         let wrong = checks.iter().find(|(wrong, _)| *wrong).map(|(_, what)| *what);

@@ -40,6 +40,8 @@ struct Row {
     last_refusal_time: Option<u64>,
     /// The version of its init, which is that of the clawker that made it.
     init: Option<String>,
+    /// It holds Docker's socket.
+    docker_socket: bool,
     /// The kernel killed something in it for memory since its last start.
     out_of_memory: bool,
     /// Rules that end by themselves, the next one first.
@@ -113,6 +115,7 @@ fn row(record: &AgentRecord, status: &str, control: Option<&Status>) -> Row {
         last_refusal: control.and_then(last_refusal).map(|(text, _)| text),
         last_refusal_time: control.and_then(last_refusal).map(|(_, time)| time),
         init: control.map(|control| control.versions.init.clone()),
+        docker_socket: record.docker_socket,
         out_of_memory: false,
         grants: Vec::new(),
     }
@@ -151,6 +154,8 @@ fn lines(rows: &[Row], now: u64) -> Vec<Vec<String>> {
             (None, _) if row.status == "running" => "no answer".to_owned(),
             (None, _) => "-".to_owned(),
         };
+        // No firewall holds back who holds it.
+        let firewall = if row.docker_socket { format!("{firewall}, DOCKER SOCKET") } else { firewall };
         let refused = row.refused_packets.map_or_else(|| "-".to_owned(), |packets| packets.to_string());
         let ago = row.last_refusal_time.map(|time| ago(now.saturating_sub(time))).unwrap_or_default();
         let last = row.last_refusal.as_ref().map_or_else(|| "-".to_owned(), |text| format!("{text}{ago}"));
@@ -236,6 +241,7 @@ mod tests {
             last_refusal: last_refusal(&status).map(|(text, _)| text),
             last_refusal_time: Some(1_000),
             init: Some("0".into()),
+            docker_socket: false,
             out_of_memory: true,
             grants: vec![Left {
                 dst: "once.test".into(),

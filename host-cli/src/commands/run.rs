@@ -22,7 +22,9 @@ use crate::output::Progress;
 use crate::resolve::DEFAULT_AGENT;
 use crate::session::{self, Ended, Peer, Shape};
 use crate::store::{self, AgentRecord};
-use crate::{argv, environment, exec, images, kept, oom, post_init, stack, terminal, workspace};
+use crate::{
+    argv, docker_socket, environment, exec, images, kept, oom, post_init, stack, terminal, workspace,
+};
 
 /// How long after its output's end a container may take to be counted as ended, before the user is said to have
 /// detached.
@@ -54,9 +56,15 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     for (name, value) in of_ours.chain(keeps.then(kept::variables).into_iter().flatten()) {
         run.env.entry(name).or_insert(value);
     }
+    let docker_socket = docker_socket::wanted(&loaded, &engine)?;
+    if let Some(socket) = &docker_socket {
+        run.groups.push(socket.group);
+        ctx.output.note(docker_socket::WARNING);
+    }
     lent.note().iter().for_each(|note| ctx.output.note(note));
     let (stdin, image) = (shape.stdin, reference);
-    let plan = Plan { args, loaded: &loaded, agent: &agent, run, image, stdin, extras, lent, keeps };
+    let plan =
+        Plan { args, loaded: &loaded, agent: &agent, run, image, stdin, extras, lent, keeps, docker_socket };
     ctx.output.done();
     let interrupt = Interrupt::watch()?;
     let made = launch::make(ctx, &engine, &info, &plan, &interrupt).await?;
@@ -138,7 +146,8 @@ fn program(
     let env = environment.variables;
     let session = tty && command.first().is_some_and(|program| argv::is_shell(program));
     let command = post_init::before(loaded.config.agent.post_init.as_deref(), command);
-    Ok(Run { uid, gid, command, env, tty, session, userns: loaded.config.security.userns })
+    let userns = loaded.config.security.userns;
+    Ok(Run { uid, gid, groups: Vec::new(), command, env, tty, session, userns })
 }
 
 async fn start_detached(ctx: &Context, engine: &Engine, made: &Made) -> Outcome {

@@ -11,7 +11,7 @@ use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
 use crate::session::Shape;
 use crate::store::AgentRecord;
-use crate::{accepted, agent, enforcement, lent, ours, resolve, stack};
+use crate::{accepted, agent, docker_socket, enforcement, lent, ours, resolve, stack};
 
 /// Starts each; the first that fails ends it.
 ///
@@ -72,6 +72,9 @@ pub async fn prepare(
     record: &AgentRecord,
     yes: bool,
 ) -> Result<(), Failure> {
+    if record.docker_socket {
+        ctx.output.note(docker_socket::WARNING);
+    }
     extras::check_again(ctx, engine, record).await?;
     let info = stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output).await?;
     let lock = StateLock::acquire(&ctx.paths)?;

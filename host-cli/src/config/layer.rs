@@ -15,6 +15,8 @@ pub struct Layer {
     pub file: PathBuf,
     /// Its values; what it does not give is the default.
     pub config: ProjectConfig,
+    /// What of it is left out.
+    pub warnings: Vec<String>,
     /// The keys that it gives, as `security.firewall.inspect`.
     given: BTreeSet<String>,
 }
@@ -33,8 +35,9 @@ impl Layer {
     /// # Errors
     /// [`ConfigError::Form`].
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
-        let config = super::parse(file, text)?;
-        Self::new(file, config, text)
+        let (text, warnings) = super::foreign::without(file, text)?;
+        let config = super::parse(file, &text)?;
+        Ok(Self { warnings, ..Self::new(file, config, &text)? })
     }
 
     /// With the values that a text was read into.
@@ -44,7 +47,7 @@ impl Layer {
         firewall.rules.iter_mut().for_each(|rule| file.clone_into(&mut rule.file));
         let mut given = BTreeSet::new();
         collect(&super::parse::<Value>(file, text)?, String::new(), &mut given);
-        Ok(Self { file: file.to_owned(), config, given })
+        Ok(Self { file: file.to_owned(), config, warnings: Vec::new(), given })
     }
 
     /// The user's settings: a layer of what they say of every project, and their other keys, which mean other things.

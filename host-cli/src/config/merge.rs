@@ -65,7 +65,7 @@ impl Merged {
         let Agent { env_file: _, from_env: _, env: _, command: _, post_init: _, claude_code } = agent;
         let ClaudeCode { use_host_auth: _, config: ClaudeConfig { strategy: _ } } = claude_code;
         let Build { image: _ } = build;
-        let Security { extra_ca: _, userns: _, git_credentials, firewall } = security;
+        let Security { extra_ca: _, userns: _, docker_socket: _, git_credentials, firewall } = security;
         let GitCredentials { copy_git_config: _, forward_https: _, forward_ssh: _ } = git_credentials;
         let Firewall { add_domains: _, rules: _, telemetry: _, inspect: _, upstream_dns: _ } = firewall;
         let Limits { memory: _, cpus: _, pids: _ } = limits;
@@ -90,6 +90,7 @@ impl Merged {
             self.config.security.extra_ca = layer.config.security.extra_ca.iter().map(from_root).collect();
         }
         nearest!(self, layer: security.userns);
+        nearest!(self, layer: security.docker_socket);
         joined!(self, layer: security.firewall.add_domains);
         joined!(self, layer: security.firewall.rules);
         nearest!(self, layer: security.firewall.telemetry);

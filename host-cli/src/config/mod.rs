@@ -3,6 +3,7 @@
 
 mod error;
 mod find;
+mod foreign;
 mod layer;
 mod limits;
 mod merge;
@@ -84,7 +85,8 @@ pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
             .ok_or_else(|| ConfigError::Unnamed(dir.clone()))?,
     };
     let env_files = config.agent.env_file.iter().map(|path| workspace::canonical(&dir.join(path))).collect();
-    let warnings = unused.iter().map(|file| unused_file(file, &dir)).collect();
+    let left_out = layers.iter().flat_map(|layer| layer.warnings.clone());
+    let warnings = unused.iter().map(|file| unused_file(file, &dir)).chain(left_out).collect();
     Ok(Loaded {
         project,
         dir,

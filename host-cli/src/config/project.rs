@@ -93,6 +93,8 @@ pub struct Security {
     pub extra_ca: Vec<PathBuf>,
     /// Whether the agent may make user namespaces, in which it holds capabilities of their own.
     pub userns: bool,
+    /// Whether the agent holds Docker's socket, and with it this machine. Off by default.
+    pub docker_socket: bool,
     /// What the agent's git is lent of the user's.
     pub git_credentials: GitCredentials,
     /// What it may reach.

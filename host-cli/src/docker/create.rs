@@ -12,6 +12,7 @@ use bollard::models::{
 use clawker_protocol::places;
 
 use super::extras::Extras;
+use crate::docker_socket;
 use crate::kept;
 use crate::publish::Publish;
 
@@ -45,6 +46,8 @@ pub struct Spec {
     pub publish: Vec<Publish>,
     /// What the user asked for besides.
     pub extras: Extras,
+    /// Docker's socket, where the agent holds it.
+    pub docker_socket: Option<PathBuf>,
     /// The container's name, where the agent has a volume of its own.
     pub keeps: Option<String>,
     /// A terminal.
@@ -125,6 +128,8 @@ impl Spec {
             bind(&self.agent_dir.join("lent"), Path::new(places::LENT), true),
             bind(&self.project_dir, &self.project_dir, false),
         ];
+        let socket = self.docker_socket.as_deref();
+        mounts.extend(socket.map(|path| bind(path, Path::new(docker_socket::TARGET), false)));
         mounts.extend(self.keeps.as_deref().map(kept::mount));
         mounts
     }
@@ -182,6 +187,7 @@ pub(crate) mod tests {
                 limits: crate::limits::Limits { memory: 1 << 30, nano_cpus: 0, pids: 4_096 },
                 ..Extras::default()
             },
+            docker_socket: None,
             keeps: Some("clawker.p.dev".into()),
             tty: false,
             stdin: true,

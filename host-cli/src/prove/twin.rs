@@ -270,8 +270,16 @@ async fn make(
     let folder = fs::metadata(&ctx.cwd)?;
     let (uid, gid) = workspace::identity(folder.uid(), folder.gid());
     let env = loaded.config.agent.env.clone();
-    let run =
-        Run { uid, gid, command, env, tty: false, session: false, userns: loaded.config.security.userns };
+    let run = Run {
+        uid,
+        gid,
+        groups: vec![],
+        command,
+        env,
+        tty: false,
+        session: false,
+        userns: loaded.config.security.userns,
+    };
     let own = Context { paths: paths.clone(), output: ctx.output, cwd: loaded.dir.clone() };
     // Without limits of its own: what the twin is attacked with are packets and calls.
     let extras = Extras::default();
@@ -285,6 +293,7 @@ async fn make(
         extras,
         lent: Lent::default(),
         keeps: false,
+        docker_socket: None,
     };
     let made = launch::make(&own, engine, info, &plan, &Interrupt::watch()?).await?;
     engine.api.start_container(&made.id, None).await.map_err(DockerError::from)?;

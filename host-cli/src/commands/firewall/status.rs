@@ -8,6 +8,7 @@ use crate::exit::{FAILED, OK, Outcome};
 use crate::output;
 use crate::stack::{self, PartHealth};
 use crate::step::Pending;
+use crate::store;
 
 /// Shows the stack's health; fails where it is not healthy.
 ///
@@ -20,6 +21,10 @@ pub async fn run(ctx: &Context, _args: &StatusArgs) -> Outcome {
     let pending = Pending::left_behind(&ctx.paths)?;
     if ctx.output.json {
         let mut value = serde_json::to_value(&health)?;
+        let records = store::agents(&ctx.paths)?;
+        let holders =
+            records.iter().filter(|record| record.docker_socket).map(|record| record.container.clone());
+        value["docker_socket"] = holders.collect::<Vec<_>>().into();
         value["pending"] = pending.map(|pending| pending.command).into();
         ctx.output.value(&value)?;
         return Ok(code);
@@ -33,6 +38,10 @@ pub async fn run(ctx: &Context, _args: &StatusArgs) -> Outcome {
     ];
     output::write_stdout(output::table(&rows).as_bytes())?;
     ctx.output.line(&format!("Policies: {}, agents: {}", health.policies, health.agents))?;
+    for record in store::agents(&ctx.paths)?.iter().filter(|record| record.docker_socket) {
+        let agent = format!("{}/{}", record.project, record.agent);
+        ctx.output.note(&format!("{agent} holds Docker's socket: no firewall holds it back"));
+    }
     if let Some(pending) = pending {
         ctx.output.note(&pending.note());
     }
