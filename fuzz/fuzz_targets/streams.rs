@@ -5,6 +5,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 
 use clawker::demux::{Demux, Stream};
 use clawker::docker::raw::{Head, json_in};
@@ -46,10 +47,11 @@ fn frames(bytes: &[u8], size: usize) -> (Vec<u8>, Vec<u8>) {
 
 /// Each byte does something to the file: a digit is written, `c` cuts it down to nothing, anything else ends a line.
 fn follow(bytes: &[u8]) {
+    // Without a name from here on, so that nothing is left whatever ends the fuzzer; it is still read by its descriptor.
     let path = std::env::temp_dir().join(format!("clawker-fuzz-tail-{}", std::process::id()));
     let mut file = OpenOptions::new().append(true).create(true).open(&path).expect("a file can be made");
-    file.set_len(0).expect("it can be cut");
-    let mut tail = Tail::new(path);
+    std::fs::remove_file(path).expect("its name can be taken away");
+    let mut tail = Tail::new(format!("/proc/self/fd/{}", file.as_raw_fd()).into());
     for byte in bytes {
         match byte {
             b'0'..=b'9' => file.write_all(&[*byte]),
