@@ -1,6 +1,7 @@
 //! `clawker prove`: the attack catalogue, run against a twin of an agent's container on an internet of its own. The
 //! user's own stack is never touched: the twin has a stack, a network and names that nobody else has.
 
+mod agreed;
 mod batch;
 mod helpless;
 mod moments;

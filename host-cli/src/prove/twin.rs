@@ -120,8 +120,9 @@ impl<'a> Twin<'a> {
         let plain = plain(&engine, place, &image, &info.network, &probe).await?;
         sink.lead(&engine, place, &plain).await?;
 
-        add_rules(&mut loaded, &sink)?;
         let mut theirs = Project::load(&ctx.paths, &loaded.dir)?;
+        super::agreed::put(&mut loaded, theirs.accepted.as_ref(), &project)?;
+        add_rules(&mut loaded, &sink)?;
         theirs.cli.push(granted()?);
         loaded.dir.clone_from(&project);
         accept(&loaded, theirs, &paths)?;
@@ -224,7 +225,7 @@ pub fn parsed(rules: &[String]) -> Result<Vec<Written<RawRule>>, Failure> {
     Ok(ours.security.firewall.rules)
 }
 
-/// What the twin's files say is accepted, and the rules that commands added to the user's project are its, too.
+/// What the twin is made of is accepted, and the rules that commands added to the user's project are its, too.
 fn accept(loaded: &Loaded, theirs: Project, paths: &Paths) -> Result<(), Failure> {
     let accepted = Some(Accepted::wanted(loaded)?);
     let lock = StateLock::acquire(paths)?;
