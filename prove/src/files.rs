@@ -2,6 +2,12 @@
 
 /// The records, a line each.
 pub const RECORDS: &str = "records.jsonl";
+/// Likewise of whoever listens on the gateway's loopback.
+pub const LOOPBACK_GATEWAY: &str = "loopback-gateway.jsonl";
+/// Likewise on the plain container's.
+pub const LOOPBACK_PLAIN: &str = "loopback-plain.jsonl";
+/// Likewise of the host's service.
+pub const HOST: &str = "host.jsonl";
 /// The root certificate.
 pub const CA: &str = "ca.pem";
 /// The zone file, which the starter writes.

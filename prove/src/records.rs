@@ -11,6 +11,20 @@ pub fn read(path: &Path) -> Vec<Record> {
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
+/// All records of some files. Their connections are told apart.
+pub fn read_all<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Vec<Record> {
+    let mut all = Vec::new();
+    for (number, path) in (0u64..).zip(paths) {
+        all.extend(read(path).into_iter().map(|mut record| {
+            if record.connection != 0 {
+                record.connection |= number << 48;
+            }
+            record
+        }));
+    }
+    all
+}
+
 /// The records that hold a text, letter case apart. Of a text that is split over the chunks of one connection, the
 /// connection's last chunk.
 pub fn with(records: &[Record], text: &str) -> Vec<Record> {

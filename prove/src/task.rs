@@ -1,6 +1,6 @@
 //! What the host hands to the probe, and what the probe hands back: JSON both ways.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,11 @@ pub struct Places {
     /// The addresses that the closed firewall gave to listed names, once they were asked for.
     #[serde(default)]
     pub remembered: Vec<Ipv4Addr>,
+    /// The plain container beside it.
+    pub neighbour: Ipv4Addr,
+    /// A service of the host's at the network's gateway, where that is this machine.
+    #[serde(default)]
+    pub host: Option<SocketAddrV4>,
     /// The sink's address on the network of the container.
     pub sink: Ipv4Addr,
     /// Envoy.

@@ -74,8 +74,10 @@ async fn in_network(twin: &Twin<'_>, batch: &Batch) -> Result<Vec<Outcome>, Fail
 /// As [`run`].
 pub async fn run_beside(twin: &Twin<'_>, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
     // Who dials the twin dials that container itself.
-    let batch =
-        Batch { places: Places { twin: Ipv4Addr::LOCALHOST, ..batch.places.clone() }, ..batch.clone() };
+    let batch = Batch {
+        places: Places { twin: Ipv4Addr::LOCALHOST, neighbour: Ipv4Addr::LOCALHOST, ..batch.places.clone() },
+        ..batch.clone()
+    };
     let command = probe(twin, &batch)?;
     exec(&twin.engine, &twin.plain, &batch, "0:0", command).await
 }

@@ -41,6 +41,17 @@ impl Twin<'_> {
         Ok(self.judged(shown, &canary))
     }
 
+    /// A name is listed while the sender goes on: the tables are made anew.
+    pub async fn policy_changes(&self) -> Result<Verdict, Failure> {
+        let shown = self.shown("fast", Op::Disable).await?;
+        self.turn(Op::Enable, StateName::Enforcing)?;
+        let canary = canary()?;
+        self.say(&format!("fast {canary}"))?;
+        self.grant().await?;
+        tokio::time::sleep(AFTER).await;
+        Ok(self.judged(shown, &canary))
+    }
+
     /// PID 1 is killed, and with it goes the table that it owns, before the sender does.
     pub async fn init_is_killed(&self) -> Result<Verdict, Failure> {
         let shown = self.shown("fast", Op::Disable).await?;

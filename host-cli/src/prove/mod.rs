@@ -4,6 +4,7 @@
 mod agreed;
 mod batch;
 mod helpless;
+mod host;
 mod moments;
 mod needs;
 mod place;
@@ -89,10 +90,12 @@ async fn attacked(
     let open = shown_by(Control::Open);
     twin.by_who(&open, &mut controls).await?;
     // A host that is busy may lose a packet. With the firewall on nothing is tried twice.
-    let again = |attack: &&&Attack| controls.get(attack.id).is_none_or(Seen::is_worth_another);
-    let again: Vec<_> = open.iter().filter(again).copied().collect();
+    let again = worth_another(&open, &controls);
     twin.by_who(&again, &mut controls).await?;
-    twin.beside(&shown_by(Control::Beside), &mut controls).await?;
+    let beside = shown_by(Control::Beside);
+    twin.beside(&beside, &mut controls).await?;
+    let again = worth_another(&beside, &controls);
+    twin.beside(&again, &mut controls).await?;
     twin.turn(Op::Enable, StateName::Enforcing)?;
     for attack in others.iter().filter(|attack| attack.control == Control::Host) {
         controls.insert(attack.id, twin.by_host());
@@ -131,6 +134,15 @@ async fn attacked(
         }
     }
     Ok(verdicts)
+}
+
+/// Those whose control did not come to anything, and might.
+fn worth_another(
+    attacks: &[&'static Attack],
+    controls: &BTreeMap<&'static str, Seen>,
+) -> Vec<&'static Attack> {
+    let again = |attack: &&&Attack| controls.get(attack.id).is_none_or(Seen::is_worth_another);
+    attacks.iter().filter(again).copied().collect()
 }
 
 /// Whether init's counts and log judge it.

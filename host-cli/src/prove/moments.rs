@@ -22,6 +22,8 @@ const AFTER: Duration = Duration::from_millis(700);
 const ARRIVAL: Duration = Duration::from_secs(5);
 /// The shortest bypass.
 const SHORTEST: u64 = 1;
+/// One that is ended by hand.
+const MINUTE: Op = Op::Bypass { seconds: 60 };
 
 /// Tries them, one after another.
 pub async fn run(
@@ -71,8 +73,18 @@ impl Twin<'_> {
                 self.sink.lead(&self.engine, self.place, &self.record.container).await?;
                 Ok(self.judged(shown, &canary))
             }
-            "time-bypass-stop" => self.after("udp", Op::Bypass { seconds: 60 }, Some(Op::BypassStop)).await,
-            "time-bypass-tcp" => self.after("tcp", Op::Bypass { seconds: 60 }, Some(Op::BypassStop)).await,
+            "time-bypass-stop" => self.after("udp", MINUTE, Some(Op::BypassStop)).await,
+            "time-bypass-tcp" => self.after("tcp", MINUTE, Some(Op::BypassStop)).await,
+            "time-bypass-connected" => self.after("connected", MINUTE, Some(Op::BypassStop)).await,
+            "time-bypass-udp6" | "time-bypass-tcp6" if !self.six => {
+                Ok(Verdict::not_applicable("this container has no IPv6"))
+            }
+            "time-bypass-udp6" => self.after("udp6", MINUTE, Some(Op::BypassStop)).await,
+            "time-bypass-tcp6" => self.after("tcp6", MINUTE, Some(Op::BypassStop)).await,
+            "time-bypass-ping" => self.after("ping", MINUTE, Some(Op::BypassStop)).await,
+            "time-bypass-remembered" => self.after("remembered", MINUTE, Some(Op::BypassStop)).await,
+            "time-bypass-tcp-deadline" => self.after("tcp", Op::Bypass { seconds: SHORTEST + 1 }, None).await,
+            "time-reload" => self.policy_changes().await,
             "time-bypass-deadline" => self.after("udp", Op::Bypass { seconds: SHORTEST + 1 }, None).await,
             "time-enable" => self.after("udp", Op::Disable, Some(Op::Enable)).await,
             "time-bypass-twice" => self.two_bypasses().await,

@@ -60,7 +60,12 @@ impl Twin<'_> {
                 let outcome = outcomes.iter().find(|outcome| outcome.id == attack.id);
                 let class = RefusalClass::from_name(told::class(attack.id));
                 let counted = class.is_some_and(|class| after.count(class) > before.count(class));
-                let log = |event: &Event| matches!(event.kind, EventKind::Denied { class: of, .. } if Some(of) == class);
+                let log = |event: &Event| match &event.kind {
+                    EventKind::Denied { class: of, flow } => {
+                        Some(*of) == class && flow.destination.contains(':') == told::is_six(attack.id)
+                    }
+                    _ => false,
+                };
                 // The guards count and do not log.
                 let logged = class == Some(RefusalClass::Unmarked) || logged.iter().any(log);
                 seen.insert(attack.id, judged(attack, outcome, counted, logged));
@@ -105,9 +110,11 @@ impl Known {
 }
 
 fn judged(attack: &Attack, outcome: Option<&Outcome>, counted: bool, logged: bool) -> Seen {
+    let impossible = outcome.is_some_and(|outcome| outcome.end == End::Impossible);
     let succeeded = match attack.arrival {
         Arrival::Unmarked => counted,
-        _ => outcome.is_some() && !(counted && logged),
+        // What could not be sent is nothing to be told of.
+        _ => outcome.is_some() && !impossible && !(counted && logged),
     };
     let said = match (counted, logged) {
         (true, true) => "counted and logged",
@@ -115,6 +122,5 @@ fn judged(attack: &Attack, outcome: Option<&Outcome>, counted: bool, logged: boo
         (false, true) => "logged and not counted",
         (false, false) => "neither counted nor logged",
     };
-    let impossible = outcome.is_some_and(|outcome| outcome.end == End::Impossible);
     Seen::of(succeeded, impossible, outcome.is_some(), said)
 }

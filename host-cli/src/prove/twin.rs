@@ -12,8 +12,10 @@ use clawker_protocol::boot::{BootConfig, Run};
 use clawker_protocol::control::StateName;
 use clawker_protocol::names::Name;
 use clawker_prove::catalogue::{self, Family, names, rebind};
+use clawker_prove::files;
 use clawker_prove::task::Places;
 
+use super::host;
 use super::place::Place;
 use super::sink::{self, Sink};
 use crate::cli::{Cli, Command};
@@ -42,6 +44,9 @@ const FIRST: Duration = Duration::from_millis(500);
 const RESOLVER: std::net::Ipv4Addr = std::net::Ipv4Addr::new(198, 51, 100, 10);
 /// The port that is published, at one of the host's that Docker chooses and only the host can reach.
 const PUBLISH: &str = "127.0.0.1::7778";
+/// What the plain container holds beyond what Docker gives anyway.
+const CAPABILITIES: [&str; 6] =
+    ["SYS_ADMIN", "SYS_PTRACE", "SYS_NICE", "DAC_READ_SEARCH", "NET_ADMIN", "NET_RAW"];
 /// The probe's and the payload's names in the twin's project.
 const PROBE: &str = "prove";
 const PAYLOAD: &str = "payload";
@@ -74,6 +79,8 @@ pub struct Twin<'a> {
     pub plain: String,
     /// The user opened user namespaces to the agent.
     pub userns: bool,
+    /// It has IPv6.
+    pub six: bool,
     /// What the sender in it sends: a file.
     pub payload: PathBuf,
     /// What the sender sent all through the twin's start.
@@ -119,6 +126,15 @@ impl<'a> Twin<'a> {
         }
         let plain = plain(&engine, place, &image, &info.network, &probe).await?;
         sink.lead(&engine, place, &plain).await?;
+        let envoy = paths.envoy_container();
+        for inside in [
+            ("inside-gateway", envoy.as_str(), files::LOOPBACK_GATEWAY),
+            ("inside-plain", plain.as_str(), files::LOOPBACK_PLAIN),
+        ] {
+            sink.listen_within(&engine, place, inside).await?;
+        }
+        let host = host::listen(info.gateway, &sink.of_host())?;
+        let neighbour = address_of(&engine, &plain, &info.network).await?;
 
         let mut theirs = Project::load(&ctx.paths, &loaded.dir)?;
         super::agreed::put(&mut loaded, theirs.accepted.as_ref(), &project)?;
@@ -134,8 +150,8 @@ impl<'a> Twin<'a> {
         let record = make(ctx, &engine, &paths, &info, &loaded, (agent, image, command)).await?;
         tokio::time::sleep(FIRST).await;
         fs::write(&payload, "")?;
-        sink.lead(&engine, place, &record.container).await?;
-        let places = places(&paths, &record, &info, sink.address)?;
+        let six = sink.lead(&engine, place, &record.container).await?;
+        let places = Places { neighbour, host, ..places(&paths, &record, &info, sink.address)? };
         Ok(Self {
             place,
             engine,
@@ -145,6 +161,7 @@ impl<'a> Twin<'a> {
             places,
             plain,
             userns,
+            six,
             payload,
             first,
             settings: loaded.settings,
@@ -244,7 +261,7 @@ async fn plain(
         host_config: Some(HostConfig {
             binds: Some(vec![format!("{project}:{project}:ro")]),
             // Not --privileged: that takes what an engine in a container can't give.
-            cap_add: Some(["SYS_ADMIN", "SYS_PTRACE", "NET_ADMIN", "NET_RAW"].map(str::to_owned).to_vec()),
+            cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
             security_opt: Some(vec!["seccomp=unconfined".to_owned(), "apparmor=unconfined".to_owned()]),
             readonly_paths: Some(Vec::new()),
             masked_paths: Some(Vec::new()),
@@ -254,6 +271,14 @@ async fn plain(
         ..place.body(image, vec![probe.to_string_lossy().into_owned(), "serve".to_owned()])
     };
     place.start(engine, "plain", body).await
+}
+
+/// A container's address on a network.
+async fn address_of(engine: &Engine, container: &str, network: &str) -> Result<std::net::Ipv4Addr, Failure> {
+    let found = engine.api.inspect_container(container, None).await.map_err(DockerError::from)?;
+    let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let address = networks.get(network).and_then(|one| one.ip_address.as_deref()?.parse().ok());
+    address.ok_or_else(|| Failure::new("Docker gave a container no address"))
 }
 
 async fn make(
@@ -326,6 +351,8 @@ fn places(
         enforcement.port_routes.iter().find(|route| route.ports.first() <= 443 && 443 <= route.ports.last());
     Ok(Places {
         twin: record.address,
+        neighbour: record.address,
+        host: None,
         remembered: Vec::new(),
         sink,
         envoy: info.envoy,

@@ -48,6 +48,21 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("control-version", |_| ask(br#"{"v":0,"id":1,"op":"disable","secret":""}"#)),
     ("control-unknown", |_| ask(br#"{"v":1,"id":1,"op":"open_everything","secret":""}"#)),
     ("control-bypass", |_| ask(br#"{"v":1,"id":-1,"op":"bypass","seconds":-1,"secret":""}"#)),
+    ("control-huge", |_| ask(br#"{"v":1,"id":1,"op":"bypass","seconds":36893488147419103232,"secret":""}"#)),
+    ("control-twice", |_| ask(br#"{"v":1,"id":1,"op":"status","op":"disable","secret":""}"#)),
+    ("control-spliced", |_| {
+        ask(b"{\"v\":1,\"id\":1,\"op\":\"disable\"}\n{\"v\":1,\"id\":2,\"op\":\"disable\",\"secret\":null}")
+    }),
+    ("control-deep", |_| {
+        let mut stream = connect()?;
+        let _ = stream.write_all(&[vec![b'['; 100_000], b"\n".to_vec()].concat());
+        silenced()
+    }),
+    ("control-empty", |_| {
+        let mut stream = connect()?;
+        let _ = stream.write_all(&vec![b'\n'; 20_000]);
+        silenced()
+    }),
     ("control-garbage", |_| ask(b"\0\xff[[[[{{{{")),
     ("control-long", |_| {
         let mut stream = connect()?;

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use super::kept::Others;
 use super::{dns, send, tls};
 use crate::catalogue::names::{BRIEF, EVIL};
 
@@ -23,12 +24,12 @@ const CONNECT: Duration = Duration::from_millis(100);
 /// How many datagrams of the fast sender leave between two looks into the file.
 const BURST: usize = 64;
 
-/// Sends what the file says, `udp CANARY`, `fast CANARY`, `tcp CANARY`, `grant CANARY` or `dns CANARY`, for as long as it
-/// lives.
+/// Sends what the file says, a way and a canary, for as long as it lives. What a way has opened it keeps.
 pub fn run(file: &Path, sink: Ipv4Addr) -> ! {
     let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
     let mut tcp: Option<TcpStream> = None;
     let mut session: Option<tls::Session> = None;
+    let mut others = Others::new(sink);
     loop {
         let text = fs::read_to_string(file).unwrap_or_default();
         match text.trim().split_once(' ') {
@@ -67,6 +68,7 @@ pub fn run(file: &Path, sink: Ipv4Addr) -> ! {
                     tcp = None;
                 }
             }
+            Some((way, canary)) if others.send(way, canary) => {}
             _ => {
                 std::thread::sleep(IDLE);
                 continue;

@@ -16,6 +16,8 @@ use super::{Ctx, Failed, Run, hook, raw, send, target};
 const HIGH: u16 = 9999;
 const TCP: u16 = 9000;
 const UDPLITE: u32 = 136;
+/// `AF_NETLINK` of linux/socket.h.
+const NETLINK: u16 = 16;
 
 pub(super) const CODE: &[(&str, Run)] = &[
     ("ip-tcp", |c| send::tcp((target::EVIL, TCP), c.canary.as_bytes())),
@@ -101,12 +103,6 @@ pub(super) const CODE: &[(&str, Run)] = &[
         child.spawn()?;
         Ok("left behind".to_owned())
     }),
-    ("ip6-udp", |c| {
-        let socket = six(UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)))?;
-        let to = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-        six(socket.send_to(c.canary.as_bytes(), (to, HIGH)))?;
-        Ok("sent".to_owned())
-    }),
     ("ip-other-uid", |c| send::udp((target::EVIL, HIGH), c.canary.as_bytes())),
     ("ip-root-tcp", |c| send::tcp((target::EVIL, TCP), c.canary.as_bytes())),
     ("ip-root-flush", |c| {
@@ -125,9 +121,13 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("ip-raw-253", |c| raw::ip(253, c.canary.as_bytes())),
     ("ip-raw-sctp", |c| raw::ip(132, &[&[0x27, 15, 0x27, 15, 0, 0, 0, 0][..], c.canary.as_bytes()].concat())),
     ("ip-raw-options", |c| {
-        raw::ip_with(17, Ipv4Addr::UNSPECIFIED, &[1, 1, 1, 1], &raw::udp(c.canary.as_bytes()))
+        let shape = raw::Shape { options: &[1, 1, 1, 1], ..raw::Shape::default() };
+        raw::ip_with(17, shape, &raw::udp(c.canary.as_bytes()))
     }),
-    ("ip-raw-spoofed", |c| raw::ip_with(17, c.places.envoy, &[], &raw::udp(c.canary.as_bytes()))),
+    ("ip-raw-spoofed", |c| {
+        let shape = raw::Shape { source: c.places.envoy, ..raw::Shape::default() };
+        raw::ip_with(17, shape, &raw::udp(c.canary.as_bytes()))
+    }),
     ("ip-marked", |c| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         setsockopt(&socket, sockopt::Mark, &0x636c_6177)?;
@@ -156,6 +156,33 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("socket-bluetooth", |_| opened(AddressFamily::from_raw(31), SocketType::RAW, Some(1))),
     ("socket-raw-6", |_| opened(AddressFamily::INET6, SocketType::RAW, Some(17))),
     ("socket-vsock", |_| opened(AddressFamily::from_raw(40), SocketType::STREAM, None)),
+    // Such a one is made a packet socket by the kernel, whatever family was asked for.
+    ("socket-packet-by-inet", |_| opened(AddressFamily::INET, SocketType::from_raw(10), Some(0x0300))),
+    ("socket-key", |_| family(15, SocketType::RAW, 2)),
+    ("socket-can", |_| family(29, SocketType::RAW, 1)),
+    ("socket-tipc", |_| family(30, SocketType::RDM, 0)),
+    ("socket-rds", |_| family(21, SocketType::SEQPACKET, 0)),
+    ("socket-llc", |_| family(26, SocketType::DGRAM, 0)),
+    ("socket-smc", |_| family(43, SocketType::STREAM, 0)),
+    ("socket-kcm", |_| family(41, SocketType::DGRAM, 0)),
+    ("socket-qipcrtr", |_| family(42, SocketType::DGRAM, 0)),
+    ("socket-nfc", |_| family(39, SocketType::SEQPACKET, 0)),
+    ("socket-phonet", |_| family(35, SocketType::DGRAM, 0)),
+    ("socket-pppox", |_| family(24, SocketType::STREAM, 0)),
+    ("socket-ieee802154", |_| family(36, SocketType::DGRAM, 0)),
+    ("socket-rxrpc", |_| family(33, SocketType::DGRAM, 2)),
+    ("socket-mctp", |_| family(45, SocketType::DGRAM, 0)),
+    ("socket-ax25", |_| family(3, SocketType::SEQPACKET, 0)),
+    ("socket-x25", |_| family(9, SocketType::SEQPACKET, 0)),
+    ("socket-appletalk", |_| family(5, SocketType::DGRAM, 0)),
+    ("netlink-diag", |_| family(NETLINK, SocketType::RAW, 4)),
+    ("netlink-xfrm", |_| family(NETLINK, SocketType::RAW, 6)),
+    ("netlink-audit", |_| family(NETLINK, SocketType::RAW, 9)),
+    ("netlink-generic", |_| family(NETLINK, SocketType::RAW, 16)),
+    ("netlink-connector", |_| family(NETLINK, SocketType::RAW, 11)),
+    ("netlink-uevent", |_| family(NETLINK, SocketType::RAW, 15)),
+    ("netlink-crypto", |_| family(NETLINK, SocketType::RAW, 21)),
+    ("netlink-fib", |_| family(NETLINK, SocketType::RAW, 10)),
 ];
 
 /// What a child that was left behind does.
@@ -191,6 +218,11 @@ fn many(c: &Ctx) -> Result<String, Failed> {
 
 fn opened(family: AddressFamily, kind: SocketType, protocol: Option<u32>) -> Result<String, Failed> {
     socket(family, kind, protocol).map(|_| "it is open".to_owned())
+}
+
+/// A family by its number in linux/socket.h; 0 is its usual protocol.
+fn family(number: u16, kind: SocketType, protocol: u32) -> Result<String, Failed> {
+    opened(AddressFamily::from_raw(number), kind, Some(protocol))
 }
 
 /// A container without IPv6 has no socket of it, or no way for it.

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::{Gid, Pid, Uid, chown, chroot, sethostname, setuid};
 
-use super::{Failed, Run};
+use super::{Failed, Run, calls, own};
 
 pub(super) const CODE: &[(&str, Run)] = &[
     ("local-setuid", |_| {
@@ -105,7 +105,7 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("local-low-port", |_| write_back("/proc/sys/net/ipv4/ip_local_port_range")),
 ];
 
-fn done() -> Result<String, Failed> {
+pub(super) fn done() -> Result<String, Failed> {
     Ok("done".to_owned())
 }
 
@@ -142,11 +142,18 @@ fn write_back(path: &str) -> Result<String, Failed> {
 }
 
 /// What changes the whole process is tried by a child of its own.
-fn apart(what: &str) -> Result<String, Failed> {
+pub(super) fn apart(what: &str) -> Result<String, Failed> {
     let mut child = Command::new(std::env::current_exe()?);
     let output = child.arg0("prove").args(["apart", what]).stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if output.status.success() { done() } else { Err(Failed::Refused(said)) }
+    match output.status.success() {
+        true => done(),
+        // ENOSYS, or EINVAL for a flag: it is not known here.
+        false if said.contains("os error 38") || said.contains("os error 22") => {
+            Err(Failed::Impossible(said))
+        }
+        false => Err(Failed::Refused(said)),
+    }
 }
 
 /// The child's part.
@@ -155,6 +162,9 @@ fn apart(what: &str) -> Result<String, Failed> {
 /// The kernel's.
 pub fn try_apart(what: &str) -> std::io::Result<()> {
     let none: Option<&str> = None;
+    if let Some(ended) = calls::try_apart(what).or_else(|| own::try_apart(what)) {
+        return ended;
+    }
     match what {
         "mount" => {
             let place = std::env::temp_dir().join(format!("clawker-prove-{}", std::process::id()));

@@ -1,6 +1,7 @@
 //! The attacks' code: one function each, which tries and says what came of it. Whether anything arrived is told by the
 //! sink alone.
 
+mod calls;
 mod control;
 mod dns;
 mod effects;
@@ -9,14 +10,22 @@ mod h2;
 mod hello;
 mod hook;
 mod ip;
+mod kept;
 mod local;
 mod needs;
+mod own;
+mod questions;
+mod quic;
 mod raw;
 mod send;
 pub mod serve;
+mod services;
+mod six;
+mod sys;
 mod tls;
 mod tls_http;
 mod told;
+mod wire;
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -28,11 +37,12 @@ use crate::task::{Batch, End, Outcome, Places, Task};
 
 pub use ip::later;
 pub use local::try_apart;
+pub use wire::send_handed;
 
 /// Tells the addresses that a closed firewall gives to listed names: no attack.
 pub const REMEMBER: &str = "remember";
 /// How many run at the same time.
-const WIDTH: usize = 12;
+const WIDTH: usize = 20;
 /// How long one may take before it is left behind.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -101,9 +111,6 @@ pub type Run = fn(&Ctx) -> Result<String, Failed>;
 
 /// The code of an attack; those that need the host's help at the right moment have none here.
 pub fn find(id: &str) -> Option<Run> {
-    if id.starts_with("rebind-") {
-        return Some(told::rebound);
-    }
     let all = [
         hello::CODE,
         h2::CODE,
@@ -113,9 +120,17 @@ pub fn find(id: &str) -> Option<Run> {
         tls_http::CODE,
         ip::CODE,
         local::CODE,
+        calls::CODE,
+        own::CODE,
+        wire::CODE,
+        questions::CODE,
+        quic::CODE,
+        six::CODE,
+        services::CODE,
         control::CODE,
     ];
-    all.into_iter().flatten().find(|(known, _)| *known == id).map(|(_, run)| *run)
+    let own = all.into_iter().flatten().find(|(known, _)| *known == id).map(|(_, run)| *run);
+    own.or_else(|| id.starts_with("rebind-").then_some(told::rebound as Run))
 }
 
 /// Runs a batch, some at a time; each outcome goes to `each` as it comes.

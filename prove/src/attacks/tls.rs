@@ -37,19 +37,28 @@ pub fn hello(name: &str) -> Result<Vec<u8>, Failed> {
 }
 
 fn client(name: Option<&str>, alpn: &[u8]) -> Result<ClientConnection, Failed> {
+    let mut config = config(alpn)?;
+    config.enable_sni = name.is_some();
+    let name =
+        ServerName::try_from(name.unwrap_or("none.invalid").to_owned()).map_err(|error| failed(&error))?;
+    ClientConnection::new(Arc::new(config), name).map_err(|error| failed(&error))
+}
+
+fn failed(error: &dyn std::error::Error) -> Failed {
+    Failed::Impossible(error.to_string())
+}
+
+/// What believes everybody and speaks one protocol.
+pub fn config(alpn: &[u8]) -> Result<ClientConfig, Failed> {
     let provider = Arc::new(ring::default_provider());
-    let failed = |error: &dyn std::error::Error| Failed::Impossible(error.to_string());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(&error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Trusting(provider)))
         .with_no_client_auth();
-    config.enable_sni = name.is_some();
     config.alpn_protocols = vec![alpn.to_vec()];
-    let name =
-        ServerName::try_from(name.unwrap_or("none.invalid").to_owned()).map_err(|error| failed(&error))?;
-    ClientConnection::new(Arc::new(config), name).map_err(|error| failed(&error))
+    Ok(config)
 }
 
 /// Believes everybody.

@@ -8,6 +8,9 @@ pub(super) const CODE: &[(&str, Run)] = &[
     ("told-tcp", |c| send::tcp((target::NOBODY, 9000), c.canary.as_bytes())),
     ("told-udp", |c| send::udp((target::NOBODY, 9999), c.canary.as_bytes())),
     ("told-icmp", |c| same("ip-ping", c)),
+    ("told-tcp6", |c| same("ip6-tcp", c)),
+    ("told-udp6", |c| same("ip6-udp", c)),
+    ("told-icmp6", |c| same("ip6-ping", c)),
     ("told-other", |c| raw::ip(253, c.canary.as_bytes())),
     ("told-inbound", |c| serve::answers(c.places.twin, serve::HIDDEN)),
     ("told-unmarked", |c| same("ip-packet", c)),
@@ -30,7 +33,5 @@ fn same(id: &str, c: &Ctx) -> Result<String, Failed> {
 
 /// A listed name is asked for as any is, whatever it answers with.
 pub(super) fn rebound(c: &Ctx) -> Result<String, Failed> {
-    let name = rebind::name(&c.id);
-    let request = format!("GET /{} HTTP/1.1\r\nHost: {name}\r\n\r\n", c.canary);
-    super::tls::talk(send::resolve(&name, 443)?, Some(&name), request.as_bytes())
+    super::six::rebound(&rebind::name(&c.id), c)
 }

@@ -1,5 +1,5 @@
-//! `prove sink FOLDER` is the internet that attacks are aimed at, `prove run BATCH` the attacker, `prove route GATEWAY`
-//! leads the network namespace that it runs in there.
+//! `prove sink FOLDER` is the internet that attacks are aimed at, `prove run BATCH` the attacker, `prove route GATEWAY
+//! HARDWARE` leads the network namespace that it runs in there.
 
 use std::error::Error;
 use std::io::Write;
@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clawker_prove::attacks::{self, flood, later, nets, serve, try_apart};
-use clawker_prove::fakenet::{self, address};
+use clawker_prove::attacks::{self, flood, later, nets, send_handed, serve, try_apart};
+use clawker_prove::fakenet::{self, address, six};
 use clawker_prove::task::Batch;
 
-const USAGE: &str = "Usage: prove sink FOLDER | run BATCH | route GATEWAY | flood FILE ADDRESS";
+const USAGE: &str =
+    "Usage: prove sink FOLDER | loopback FILE | run BATCH | route GATEWAY HARDWARE | flood FILE ADDRESS";
 /// When a child that was left behind sends.
 const LATER: Duration = Duration::from_millis(700);
 
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
 fn obey(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     match arguments {
         ["sink", folder] => {
+            // Where there is no IPv6, nobody sends it either: the attacks say so.
+            if let Err(error) = six::take() {
+                eprintln!("The made-up internet has no IPv6: {error}");
+            }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             Ok(runtime.block_on(fakenet::serve(Some(Path::new(folder)), &nets()))?)
         }
@@ -44,7 +49,19 @@ fn obey(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
             // Attacks that came to no end go with the process.
             std::process::exit(0)
         }
-        ["route", gateway] => Ok(address::lead(gateway.parse()?)?),
+        ["loopback", file] => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(fakenet::loopback::serve(Path::new(file)))?)
+        }
+        ["route", gateway, hardware] => {
+            let gateway = gateway.parse()?;
+            address::lead(gateway)?;
+            let hardware = six::hardware(hardware).ok_or(USAGE)?;
+            if let Err(error) = six::lead(gateway, &hardware) {
+                eprintln!("This network has no IPv6: {error}");
+            }
+            Ok(())
+        }
         ["flood", file, sink] => {
             serve::begin()?;
             flood::run(Path::new(file), sink.parse()?)
@@ -53,6 +70,7 @@ fn obey(arguments: &[&str]) -> Result<(), Box<dyn Error>> {
             std::thread::sleep(LATER);
             Ok(later(canary)?)
         }
+        ["handed", canary] => Ok(send_handed(canary)?),
         ["apart", what] => Ok(try_apart(what)?),
         ["serve"] => {
             serve::begin()?;

@@ -61,7 +61,6 @@ pub(super) const ALL: &[Attack] = &[
         "MITRE ATT&CK T1090.001, internal proxy",
     ),
     a("ip-child", "A child that was left behind and sends later", "daemon(3)"),
-    a("ip6-udp", "UDP over IPv6", "RFC 7359, leakage past IPv6"),
     attack(
         Family::IpKernel,
         (Who::Other, Control::Open, Arrival::Anywhere),

@@ -3,13 +3,19 @@
 mod control;
 mod dns;
 mod ip_kernel;
+mod kernel;
 mod local;
 mod markdown;
 pub mod needs;
+mod questions;
+mod quic;
 pub mod rebind;
+mod services;
+mod six;
 mod time;
 mod tls_http;
 pub mod told;
+mod wire;
 
 use serde::Serialize;
 
@@ -198,13 +204,39 @@ pub mod names {
     pub const PRIVATE_TO: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 254, 254, 2);
     /// Listed nowhere.
     pub const EVIL: &str = "evil.example";
+
+    /// The link's IPv6 network: of the documentation's (RFC 3849).
+    pub const LINK: [u16; 4] = [0x2001, 0xdb8, 0xc1a0, 0];
+
+    /// The IPv6 address on the link of whoever has an IPv4 one.
+    pub fn on_link(address: std::net::Ipv4Addr) -> std::net::Ipv6Addr {
+        let ([a, b, c, d], [w, x, y, z]) = (LINK, address.octets());
+        let (high, low) = (u16::from_be_bytes([w, x]), u16::from_be_bytes([y, z]));
+        std::net::Ipv6Addr::new(a, b, c, d, 0, 0, high, low)
+    }
 }
 
 /// All attacks, by family.
 pub fn all() -> impl Iterator<Item = &'static Attack> {
-    [dns::ALL, tls_http::ALL, rebind::ALL, ip_kernel::ALL, local::ALL, time::ALL, control::ALL, told::ALL]
-        .into_iter()
-        .flatten()
+    let parts = [
+        dns::ALL,
+        questions::ALL,
+        tls_http::ALL,
+        quic::ALL,
+        rebind::ALL,
+        services::LOOPBACK,
+        ip_kernel::ALL,
+        wire::ALL,
+        six::ALL,
+        kernel::CALLS,
+        local::ALL,
+        kernel::OWN,
+        time::ALL,
+        control::ALL,
+        services::ALL,
+        told::ALL,
+    ];
+    parts.into_iter().flatten()
 }
 
 /// Rows of a family that agree in everything but id and title.

@@ -2,7 +2,9 @@
 //! right, and the gateway must still not dial them.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::Serialize;
 
 use super::{Arrival, Attack, Control, Family, Who, attack, names};
 
@@ -41,7 +43,57 @@ pub(super) const ALL: &[Attack] = &[
         "A listed name that answers with a neighbour's address on the container's network",
         "singularity of origin",
     ),
+    a(
+        "rebind-alias",
+        "A listed name that is an alias of one in private space",
+        "RFC 1034, section 3.6.2; Jackson 2007",
+    ),
+    a(
+        "rebind-both",
+        "A listed name that answers with private addresses of two ranges",
+        "singularity of origin, multiple answers",
+    ),
+    a(
+        "rebind-mapped",
+        "A listed name that answers with a private address, mapped",
+        "RFC 4291, section 2.5.5.2",
+    ),
+    a("rebind-nat64", "A listed name that answers with a private address as NAT64 writes it", "RFC 6052"),
+    a("rebind-6to4", "A listed name that answers with a private address as 6to4 writes it", "RFC 3056"),
+    a("rebind-unique-local", "A listed name that answers with a unique local address", "RFC 4193"),
+    a("rebind-documentation-6", "A listed name that answers with an address of 2001:db8::/32", "RFC 3849"),
+    a(
+        "rebind-network-6",
+        "A listed name that answers with a neighbour's IPv6 address",
+        "singularity of origin",
+    ),
 ];
+
+/// What each answers with that has IPv6 alone.
+const SIX: &[(&str, Ipv6Addr)] = &[
+    ("rebind-mapped", Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0x0afe, 0xfe03)),
+    ("rebind-nat64", Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0x0afe, 0xfe03)),
+    ("rebind-6to4", Ipv6Addr::new(0x2002, 0x0afe, 0xfe03, 0, 0, 0, 0, 1)),
+    ("rebind-unique-local", Ipv6Addr::new(0xfd12, 0x3456, 0x789a, 0, 0, 0, 0, 2)),
+    ("rebind-documentation-6", Ipv6Addr::new(0x2001, 0xdb8, 0xbad, 0, 0, 0, 0, 2)),
+];
+/// The attack whose name answers with the sink's IPv6 address on the container's network.
+const NETWORK_SIX: &str = "rebind-network-6";
+/// The attack whose name is an alias, and of what.
+const ALIAS: (&str, &str) = ("rebind-alias", "inside.rebind-alias.example");
+/// The attack whose name has two addresses.
+const BOTH: (&str, [Ipv4Addr; 2]) =
+    ("rebind-both", [Ipv4Addr::new(10, 254, 254, 3), Ipv4Addr::new(192, 168, 254, 254)]);
+
+/// What a resolver is to answer for a name: as the sink's zone file has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// These addresses.
+    Addresses(Vec<IpAddr>),
+    /// It is an alias of that name.
+    Alias(String),
+}
 
 /// What each answers with; [`NETWORK`] answers with the sink's address on the container's network.
 const ADDRESSES: &[(&str, Ipv4Addr)] = &[
@@ -68,14 +120,25 @@ pub fn name(id: &str) -> String {
 }
 
 /// All names that have an address of their own choosing, with what a resolver is to answer.
-pub fn zone(sink: Ipv4Addr) -> BTreeMap<String, Vec<Ipv4Addr>> {
-    let fixed = ADDRESSES.iter().map(|(id, address)| (name(id), vec![*address]));
+pub fn zone(sink: Ipv4Addr) -> BTreeMap<String, Answer> {
+    let four = ADDRESSES.iter().map(|(id, address)| (name(id), vec![IpAddr::V4(*address)]));
+    let six = SIX.iter().map(|(id, address)| (name(id), vec![IpAddr::V6(*address)]));
+    let private = |address| vec![IpAddr::V4(address)];
     let others = [
-        (name(NETWORK), sink),
-        (names::PRIVATE.to_owned(), names::PRIVATE_TO),
-        (names::SSH.to_owned(), names::SSH_AT),
+        (name(NETWORK), private(sink)),
+        (name(NETWORK_SIX), vec![IpAddr::V6(names::on_link(sink))]),
+        (names::PRIVATE.to_owned(), private(names::PRIVATE_TO)),
+        (names::SSH.to_owned(), private(names::SSH_AT)),
+        (name("rebind-loopback"), private(Ipv4Addr::LOCALHOST)),
+        (name("rebind-loopback-6"), vec![IpAddr::V6(Ipv6Addr::LOCALHOST)]),
+        (name("rebind-loopback-mapped"), vec![IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped())]),
+        (name(BOTH.0), BOTH.1.map(IpAddr::V4).to_vec()),
+        (ALIAS.1.to_owned(), private(BOTH.1[0])),
     ];
-    fixed.chain(others.map(|(name, address)| (name, vec![address]))).collect()
+    let mut zone: BTreeMap<String, Answer> =
+        four.chain(six).chain(others).map(|(name, all)| (name, Answer::Addresses(all))).collect();
+    zone.insert(name(ALIAS.0), Answer::Alias(ALIAS.1.to_owned()));
+    zone
 }
 
 /// What the sink answers for besides its own hosts.
@@ -90,7 +153,9 @@ mod tests {
     #[test]
     fn every_name_has_an_answer() {
         let zone = zone(Ipv4Addr::LOCALHOST);
-        assert!(ALL.iter().all(|attack| zone.contains_key(&name(attack.id))));
-        assert_eq!(zone.len(), ALL.len() + 2);
+        let all: Vec<_> = super::super::all().filter(|attack| attack.family == Family::Rebinding).collect();
+        assert!(all.iter().all(|attack| zone.contains_key(&name(attack.id))));
+        // Two names of other families, and what an alias leads to.
+        assert_eq!(zone.len(), all.len() + 3);
     }
 }

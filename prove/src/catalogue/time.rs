@@ -24,6 +24,36 @@ pub(super) const ALL: &[Attack] = &[
         "nf_conntrack: established flows outlive rules",
     ),
     a(
+        "time-bypass-connected",
+        "UDP on a connected socket of a bypass, after its end by hand",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a(
+        "time-bypass-udp6",
+        "UDP over IPv6 on a socket of a bypass, after its end by hand",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a(
+        "time-bypass-tcp6",
+        "TCP over IPv6 on a connection of a bypass, after its end by hand",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a(
+        "time-bypass-ping",
+        "ICMP on a socket of a bypass, after its end by hand",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a(
+        "time-bypass-remembered",
+        "New connections to an address that a bypass gave for an unlisted name, after its end by hand",
+        "RFC 1035, section 7.4, caches outlive policies",
+    ),
+    a(
+        "time-bypass-tcp-deadline",
+        "TCP on a connection of a bypass, after its end by time",
+        "nf_conntrack: established flows outlive rules",
+    ),
+    a(
         "time-bypass-deadline",
         "UDP on a socket of a bypass, after its end by time",
         "nf_conntrack: established flows outlive rules",
@@ -53,6 +83,7 @@ pub(super) const ALL: &[Attack] = &[
         "At full speed while PID 1 is killed and its own table goes with it",
         "nf_tables: NFT_TABLE_F_OWNER, gone with its owner",
     ),
+    a("time-reload", "All through a change of the policy", "CWE-362, race condition"),
     a("time-envoy-gone", "While Envoy is killed", "CWE-636, failing open"),
     a("time-coredns-gone", "Questions while CoreDNS is killed", "CWE-636, failing open"),
     a("time-pause", "Right after the container was paused", "docker pause"),

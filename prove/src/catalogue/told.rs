@@ -24,6 +24,9 @@ pub(super) const ALL: &[Attack] = &[
     a(Who::Agent, Control::Open, "told-tcp", "TCP, unseen", "MITRE ATT&CK T1562.006"),
     a(Who::Agent, Control::Open, "told-udp", "UDP, unseen", "MITRE ATT&CK T1562.006"),
     a(Who::Agent, Control::Open, "told-icmp", "ICMP, unseen", "MITRE ATT&CK T1562.006"),
+    a(Who::Agent, Control::Open, "told-tcp6", "TCP over IPv6, unseen", "MITRE ATT&CK T1562.006"),
+    a(Who::Agent, Control::Open, "told-udp6", "UDP over IPv6, unseen", "MITRE ATT&CK T1562.006"),
+    a(Who::Agent, Control::Open, "told-icmp6", "ICMPv6, unseen", "MITRE ATT&CK T1562.006"),
     a(Who::Network, Control::Open, "told-other", "Another protocol, unseen", "MITRE ATT&CK T1562.006"),
     a(
         Who::Neighbour,
@@ -59,11 +62,16 @@ pub(super) const ALL: &[Attack] = &[
 pub fn class(id: &str) -> &'static str {
     match id {
         "told-docker-dns" => "docker_dns",
-        "told-tcp" => "tcp",
-        "told-udp" => "udp",
-        "told-icmp" => "icmp",
+        "told-tcp" | "told-tcp6" => "tcp",
+        "told-udp" | "told-udp6" => "udp",
+        "told-icmp" | "told-icmp6" => "icmp",
         "told-other" => "other",
         "told-inbound" => "inbound",
         _ => "unmarked",
     }
+}
+
+/// Whether it goes by IPv6: what is refused of IPv4 beside it tells nothing of it.
+pub fn is_six(id: &str) -> bool {
+    id.ends_with('6')
 }

@@ -66,7 +66,8 @@ pub fn lead(gateway: Ipv4Addr) -> io::Result<()> {
     change(&default_route(gateway))
 }
 
-fn change(message: &[u8]) -> io::Result<()> {
+/// Asks the kernel for a change by netlink and waits for its word.
+pub(super) fn change(message: &[u8]) -> io::Result<()> {
     let fd =
         socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
     sendto(fd.as_raw_fd(), message, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
@@ -90,17 +91,23 @@ fn default_route(gateway: Ipv4Addr) -> Vec<u8> {
 }
 
 fn route<const N: usize>(place: [u8; 7], attributes: [(u16, [u8; 4]); N]) -> Vec<u8> {
+    let place = [&[AF_INET][..], &place, &[0; 4]].concat();
+    let attributes = attributes.each_ref().map(|(kind, value)| (*kind, &value[..]));
+    message(RTM_NEWROUTE, &place, &attributes)
+}
+
+/// A message that makes something, or puts it in the place of what was there.
+pub(super) fn message(kind: u16, place: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let mut message = vec![0u8; 4];
-    message.extend(RTM_NEWROUTE.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
     message.extend((NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE | NLM_F_CREATE).to_ne_bytes());
     message.extend([0u8; 8]);
-    message.push(AF_INET);
     message.extend(place);
-    message.extend([0u8; 4]);
     for (kind, value) in attributes {
-        message.extend(8u16.to_ne_bytes());
+        message.extend(u16::try_from(value.len() + 4).unwrap_or_default().to_ne_bytes());
         message.extend(kind.to_ne_bytes());
-        message.extend(value);
+        message.extend(*value);
+        message.resize(message.len().next_multiple_of(4), 0);
     }
     let total = u32::try_from(message.len()).unwrap_or_default();
     message[..4].copy_from_slice(&total.to_ne_bytes());

@@ -9,11 +9,13 @@ pub mod dns;
 pub mod fetch;
 pub mod flood;
 pub mod http;
+pub mod loopback;
 pub mod messages;
 pub mod packets;
 pub mod pages;
 pub mod probe;
 pub mod resolver;
+pub mod six;
 pub mod talk;
 pub mod tap;
 pub mod tcp;
@@ -24,11 +26,15 @@ pub mod zone;
 pub use crate::{files, record, records};
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use nix::sys::socket::{
+    self as sock, AddressFamily, Backlog, SockFlag, SockType, SockaddrIn6, bind, setsockopt, socket, sockopt,
+};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -102,6 +108,10 @@ pub async fn serve(folder: Option<&Path>, nets: &[(Ipv4Addr, u8)]) -> Result<(),
     });
     for port in tcp::PORTS.into_iter().chain([tcp::CATCH_ALL]) {
         tokio::spawn(Arc::clone(&servers).serve(listen(port).await?));
+        // A kernel without IPv6 has nobody who dials it.
+        if let Ok(listener) = listen_six(port) {
+            tokio::spawn(Arc::clone(&servers).serve(listener));
+        }
     }
 
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -115,6 +125,18 @@ pub async fn serve(folder: Option<&Path>, nets: &[(Ipv4Addr, u8)]) -> Result<(),
 
 async fn listen(port: u16) -> Result<TcpListener, FakenetError> {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(|error| FakenetError::Port(port, error))
+}
+
+/// The same port for IPv6 alone: the other one has IPv4.
+fn listen_six(port: u16) -> io::Result<TcpListener> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd = socket(AddressFamily::Inet6, SockType::Stream, flags, None)?;
+    setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    let any = SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0));
+    bind(fd.as_raw_fd(), &any)?;
+    sock::listen(&fd, Backlog::MAXCONN)?;
+    TcpListener::from_std(std::net::TcpListener::from(fd))
 }
 
 async fn udp_port(port: u16) -> Result<udp::Port, FakenetError> {

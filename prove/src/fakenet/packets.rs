@@ -1,7 +1,7 @@
 //! Looks at the wire itself: every packet that comes in, whatever its protocol or port, whether anybody listens or
 //! not. This is what makes silence in the records mean that nothing came.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,6 +12,7 @@ use nix::sys::socket::{
 };
 
 use super::record::{Kind, Record, Recorder};
+use super::six;
 
 // linux/if_packet.h and linux/if_ether.h
 const PACKET_OTHERHOST: u8 = 3;
@@ -46,6 +47,7 @@ pub fn open() -> io::Result<OwnedFd> {
 pub fn watch(wire: &OwnedFd, recorder: &Arc<Recorder>) {
     let mut buffer = vec![0u8; 65_536];
     let mut flows = Flows::default();
+    let mut neighbours = Neighbours::default();
     loop {
         let Ok((length, Some(from))) = recvfrom::<LinkAddr>(wire.as_raw_fd(), &mut buffer) else { continue };
         let ethertype = u16::from_be(from.protocol());
@@ -55,6 +57,9 @@ pub fn watch(wire: &OwnedFd, recorder: &Arc<Recorder>) {
             continue;
         }
         let bytes = &buffer[..length];
+        if ethertype == ETH_P_IPV6 {
+            neighbours.meet(bytes, from.addr());
+        }
         match Packet::parse(ethertype, bytes) {
             Some(packet) if packet.protocol == TCP && !flows.wants(&packet) => {}
             Some(packet) => recorder.write(&packet.record()),
@@ -62,6 +67,22 @@ pub fn watch(wire: &OwnedFd, recorder: &Arc<Recorder>) {
                 let record = Record::new(Kind::Packet).what(format!("ethertype {ethertype:04x}"));
                 recorder.write(&record.payload(&bytes[..length.min(PAYLOAD_LIMIT)]));
             }
+        }
+    }
+}
+
+/// Who sent something over IPv6: the kernel is told where to answer, and has to ask nobody.
+#[derive(Debug, Default)]
+struct Neighbours(HashSet<Ipv6Addr>);
+
+impl Neighbours {
+    fn meet(&mut self, bytes: &[u8], hardware: Option<[u8; 6]>) {
+        let source =
+            bytes.get(8..24).and_then(|octets| <[u8; 16]>::try_from(octets).ok()).map(Ipv6Addr::from);
+        let (Some(source), Some(hardware)) = (source, hardware) else { return };
+        if six::is_of_link(source) && self.0.insert(source) {
+            // Without it only answers are missing.
+            let _ = six::know(source, &hardware);
         }
     }
 }

@@ -19,7 +19,7 @@ use super::tap::{Place, Tap};
 /// The port where redirected connections come in.
 pub const CATCH_ALL: u16 = 60_000;
 /// The ports that are open when nothing redirects.
-pub const PORTS: [u16; 8] = [22, 80, 443, 853, 8080, 8443, 8853, 9000];
+pub const PORTS: [u16; 10] = [22, 80, 443, 853, 5353, 5355, 8080, 8443, 8853, 9000];
 
 /// A name that belongs to the names below it, whose servers know no HTTP/2, as most behind a gateway.
 const HTTP1: &str = ".http1.test";
