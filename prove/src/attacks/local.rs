@@ -180,8 +180,9 @@ pub fn try_apart(what: &str) -> std::io::Result<()> {
         "setns" => setns(File::open("/proc/1/ns/net")?.as_fd(), CloneFlags::CLONE_NEWNET)?,
         "ptrace" => {
             ptrace::attach(Pid::from_raw(1))?;
-            // It may not have stopped yet; our end lets it go in any case.
-            let _ = ptrace::detach(Pid::from_raw(1), None);
+            // A stop that comes after our end would be for good.
+            nix::sys::wait::waitpid(Pid::from_raw(1), Some(nix::sys::wait::WaitPidFlag::__WALL))?;
+            ptrace::detach(Pid::from_raw(1), None)?;
         }
         _ => return Err(std::io::Error::other("no such attempt")),
     }
