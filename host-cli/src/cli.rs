@@ -8,6 +8,7 @@ mod rule;
 mod run;
 mod shell;
 mod verbs;
+mod workspace;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -22,6 +23,7 @@ pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
 pub use shell::{CompletionsArgs, DoctorArgs, ManArgs, Shell, WordsArgs};
 pub use verbs::{CpArgs, InspectArgs, KillArgs, PauseArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
+pub use workspace::WorkspaceArgs;
 
 /// The help's width, in columns.
 pub const WIDTH: usize = 98;
@@ -102,6 +104,8 @@ pub enum Command {
     Config(Config),
     /// Check kernel, Docker, images, stack and state, and mend what can be mended
     Doctor(DoctorArgs),
+    /// Show what is new in the workspace that the host's git would run or trust
+    Workspace(WorkspaceArgs),
     /// Attack a twin of an agent, on a made-up internet, and tell what held
     Prove(ProveArgs),
     /// Print a shell's completions

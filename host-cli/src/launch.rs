@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,6 +29,9 @@ use crate::lock::StateLock;
 use crate::making::Making;
 use crate::stack::{self, StackInfo};
 use crate::store::{self, AgentRecord};
+use crate::workspace::beneath::Beneath;
+use crate::workspace::git::{self, Place, Way};
+use crate::workspace::guard;
 
 /// What to make.
 #[derive(Debug)]
@@ -83,6 +87,7 @@ pub async fn make(
         ctx.ask(&widening.to_string(), plan.args.yes)
     })
     .await?;
+    let way = protect(ctx, &plan.loaded.dir, plan.args.yes)?;
     let published: Vec<_> = plan.args.publish.iter().map(|publish| publish.inner.clone()).collect();
     let record = AgentRecord {
         container: ctx.paths.agent_container(&plan.loaded.project, plan.agent),
@@ -98,7 +103,7 @@ pub async fn make(
         created: now(),
         docker_socket: plan.docker_socket.is_some(),
     };
-    let made = make_recorded(ctx, engine, info, plan, &lock, &record).await;
+    let made = make_recorded(ctx, engine, info, plan, &lock, &record, &way).await;
     let made = made.and_then(|made| if interrupt.came() { Err(interrupted()) } else { Ok(made) });
     if made.is_err() {
         unmake_locked(ctx, engine, &lock, &record).await;
@@ -113,6 +118,7 @@ async fn make_recorded(
     plan: &Plan<'_>,
     lock: &StateLock,
     record: &AgentRecord,
+    way: &Way,
 ) -> Result<Made, Failure> {
     store::save_agent(&ctx.paths, lock, record)?;
     let making = Making::begin(&ctx.paths, &record.id)?;
@@ -127,7 +133,8 @@ async fn make_recorded(
     if plan.keeps {
         kept::make(&engine.api, &ctx.paths, record).await?;
     }
-    let spec = spec(ctx, info, plan, record, prepared.upstream_dns)?;
+    let mut spec = spec(ctx, info, plan, record, prepared.upstream_dns)?;
+    spec.places = cover(ctx, record, way)?;
     let options = CreateContainerOptions { name: Some(record.container.clone()), ..Default::default() };
     let created = engine.api.create_container(Some(options), spec.body()).await.map_err(DockerError::from);
     match created {
@@ -155,6 +162,7 @@ fn spec(
         init: ctx.paths.init_binary()?,
         agent_dir: ctx.paths.agent_dir(&record.id),
         project_dir: record.project_dir.clone(),
+        places: Vec::new(),
         network: info.network.clone(),
         address: record.address,
         dns,
@@ -166,6 +174,49 @@ fn spec(
         stdin: plan.stdin,
         auto_remove: plan.args.rm,
     })
+}
+
+/// Shows what is new in the workspace, and makes its repository ready to be shared.
+fn protect(ctx: &Context, dir: &Path, yes: bool) -> Result<Way, Failure> {
+    guard::settle(ctx, dir, yes)?;
+    let failed = |error| Failure::new(format!("Can't share {}/.git: {error}", dir.display()));
+    let (way, changed) = Beneath::open(dir).and_then(|root| git::prepare(&root)).map_err(failed)?;
+    match way {
+        Way::Apart if changed => {
+            ctx.output.note(
+                "The repository's config now lies in .git/clawker, so that agents have one of their own; the last \
+                 clawker rm puts it back",
+            );
+            guard::remember(&ctx.paths, dir)?;
+        }
+        Way::Plain(why) => ctx.output.note(&format!(
+            "The repository's config is read-only for the agent, and only until the host's git changes it: {why}"
+        )),
+        _ => {}
+    }
+    Ok(way)
+}
+
+/// Puts a workspace's repository back as it was, when the last agent that shared it is gone.
+pub fn release(ctx: &Context, dir: &Path) {
+    if !store::agents(&ctx.paths).is_ok_and(|left| left.iter().all(|other| other.project_dir != dir)) {
+        return;
+    }
+    let back = Beneath::open(dir).and_then(|root| git::put_back(&root)).map_err(Failure::from);
+    let told = back.and_then(|()| guard::follow_back(&ctx.paths, dir));
+    if let Err(error) = told {
+        ctx.output.note(&format!("{}/.git stays as agents shared it: {}", dir.display(), error.message));
+    }
+}
+
+/// What lies over the workspace in the agent's container.
+fn cover(ctx: &Context, record: &AgentRecord, way: &Way) -> Result<Vec<Place>, Failure> {
+    let own = ctx.paths.agent_dir(&record.id).join("git");
+    let root = Beneath::open(&record.project_dir)?;
+    if *way == Way::Apart {
+        git::make_own(&root, &own, (record.run.uid, record.run.gid))?;
+    }
+    Ok(git::places(&root, &record.project_dir, way, &own)?)
 }
 
 fn labels(ctx: &Context, record: &AgentRecord) -> BTreeMap<String, String> {
@@ -242,6 +293,7 @@ async fn unmake_locked(ctx: &Context, engine: &Engine, lock: &StateLock, record:
     }
     kept::unmake(&engine.api, &ctx.paths, record).await;
     let _ = store::delete_agent(&ctx.paths, lock, &record.id);
+    release(ctx, &record.project_dir);
 }
 
 fn now() -> u64 {

@@ -1,5 +1,11 @@
 //! Which folders may be handed to an agent, and as whom the agent works in them. Pure but for one `stat`.
 
+pub mod beneath;
+pub mod git;
+pub mod gitconfig;
+pub mod guard;
+pub mod look;
+
 use std::path::{Path, PathBuf};
 
 /// The agent's uid and gid where the folder does not say otherwise: `claude` in our image.
@@ -86,6 +92,15 @@ pub fn canonical(path: &Path) -> PathBuf {
         (Some(parent), Some(name)) => canonical(parent).join(name),
         _ => path.to_owned(),
     }
+}
+
+/// An empty folder for a test.
+#[cfg(test)]
+pub(crate) fn test_folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("clawker-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub mod stats;
 pub mod stop;
 pub mod version;
 pub mod wait;
+pub mod workspace;
 
 use std::future::Future;
 
@@ -36,6 +37,7 @@ use crate::cli::{Cli, Command};
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
+use crate::workspace::guard;
 
 /// Does what the command line says.
 ///
@@ -51,7 +53,11 @@ pub fn dispatch(cli: Cli) -> Outcome {
         _ => {}
     }
     let ctx = Context::from_env(output)?;
+    if tells_of_the_workspace(&cli.command) {
+        guard::notice(&ctx);
+    }
     match cli.command {
+        Command::Workspace(args) => workspace::run(&ctx, &args),
         Command::Firewall(command) => firewall::dispatch(&ctx, command),
         Command::Config(command) => config::dispatch(&ctx, &command),
         Command::Words(args) => completions::words(&ctx, &args),
@@ -80,6 +86,18 @@ pub fn dispatch(cli: Cli) -> Outcome {
         Command::Doctor(args) => block_on(doctor::run(&ctx, &args)),
         Command::Completions(_) | Command::Man(_) | Command::Version => Ok(crate::exit::OK),
     }
+}
+
+/// Whether a command says what was planted in the workspace: not what asks about it, nor the switches, which are quick.
+fn tells_of_the_workspace(command: &Command) -> bool {
+    use crate::cli::Firewall::{Bypass, Disable, Enable};
+    !matches!(
+        command,
+        Command::Run(_)
+            | Command::Start(_)
+            | Command::Workspace(_)
+            | Command::Firewall(Bypass(_) | Disable(_) | Enable(_))
+    )
 }
 
 /// Runs a command on one thread.

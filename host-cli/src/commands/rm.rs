@@ -10,7 +10,7 @@ use crate::docker::{DockerError, Engine};
 use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
 use crate::store::{self, AgentRecord};
-use crate::{ours, resolve};
+use crate::{launch, ours, resolve};
 
 /// Removes each; the first that fails ends it.
 ///
@@ -47,5 +47,6 @@ async fn remove(ctx: &Context, engine: &Engine, record: &AgentRecord, force: boo
         Err(error) => return Err(error.into()),
     }
     store::delete_agent(&ctx.paths, &lock, &record.id)?;
+    launch::release(ctx, &record.project_dir);
     Ok(())
 }

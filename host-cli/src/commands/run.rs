@@ -22,6 +22,7 @@ use crate::output::Progress;
 use crate::resolve::DEFAULT_AGENT;
 use crate::session::{self, Ended, Peer, Shape};
 use crate::store::{self, AgentRecord};
+use crate::workspace::guard;
 use crate::{
     argv, docker_socket, environment, exec, images, kept, oom, post_init, stack, terminal, workspace,
 };
@@ -83,7 +84,9 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     if args.rm && code.ended {
         let lock = StateLock::acquire(&ctx.paths)?;
         store::delete_agent(&ctx.paths, &lock, &made.record.id)?;
+        launch::release(ctx, &made.record.project_dir);
     }
+    guard::notice(ctx);
     Ok(code.code)
 }
 

@@ -11,6 +11,7 @@ use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
 use crate::session::Shape;
 use crate::store::AgentRecord;
+use crate::workspace::guard;
 use crate::{accepted, agent, docker_socket, enforcement, lent, ours, resolve, stack};
 
 /// Starts each; the first that fails ends it.
@@ -82,6 +83,7 @@ pub async fn prepare(
         ctx.ask(&widening.to_string(), yes)
     })
     .await?;
+    guard::settle(ctx, &record.project_dir, yes)?;
     let prepared =
         enforcement::prepare_agent(&ctx.paths, &lock, loaded, &record.agent, &info, &record.published)
             .await?;

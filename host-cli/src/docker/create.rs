@@ -15,6 +15,7 @@ use super::extras::Extras;
 use crate::docker_socket;
 use crate::kept;
 use crate::publish::Publish;
+use crate::workspace::git::Place;
 
 /// What init needs, and nothing besides. DAC_OVERRIDE and CHOWN serve once, for its socket in a folder of the
 /// host's user and for the agent's descriptors; init drops all that it needs no more before the agent runs.
@@ -36,6 +37,8 @@ pub struct Spec {
     pub agent_dir: PathBuf,
     /// The project, mounted at the same path.
     pub project_dir: PathBuf,
+    /// What lies over parts of it.
+    pub places: Vec<Place>,
     /// The network.
     pub network: String,
     /// The fixed address on it.
@@ -131,6 +134,7 @@ impl Spec {
         let socket = self.docker_socket.as_deref();
         mounts.extend(socket.map(|path| bind(path, Path::new(docker_socket::TARGET), false)));
         mounts.extend(self.keeps.as_deref().map(kept::mount));
+        mounts.extend(self.places.iter().map(|place| bind(&place.source, &place.target, place.read_only)));
         mounts
     }
 
@@ -179,6 +183,7 @@ pub(crate) mod tests {
             init: "/state/init/ab/clawker-init".into(),
             agent_dir: "/state/agents/01234567".into(),
             project_dir: "/home/u/p:1".into(),
+            places: Vec::new(),
             network: "clawker-net".into(),
             address: Ipv4Addr::new(172, 20, 128, 1),
             dns: vec![Ipv4Addr::new(198, 51, 100, 10)],
