@@ -151,6 +151,7 @@ pub fn describe(dir: &Path, new: &Look) -> String {
             Kind::Elsewhere => "leads elsewhere",
             Kind::Attributes => "attributes",
             Kind::Ignore => "hides files",
+            Kind::Policy => "clawker's configuration",
             Kind::Unseen => "not looked at",
         };
         text.push_str(&format!("  {kind}: {}: {}\n", escape(&finding.path), escape(&finding.what)));

@@ -44,6 +44,8 @@ pub enum Kind {
     Attributes,
     /// What is hidden from agents.
     Ignore,
+    /// Clawker's own configuration in a subfolder, which holds for whoever stands there.
+    Policy,
     /// It could not be looked at.
     Unseen,
 }
@@ -135,6 +137,10 @@ impl Looker<'_> {
             match name.as_bytes() {
                 b".gitattributes" => self.attributes(&path, *sort),
                 b".clawkerignore" => self.digest(&path, *sort, Kind::Ignore),
+                // The workspace's own is mounted read-only where it is there, and asked about where it is made.
+                b".clawker.yaml" | b".clawker.local.yaml" if !folder.as_os_str().is_empty() => {
+                    self.digest(&path, *sort, Kind::Policy);
+                }
                 _ => {}
             }
         }

@@ -54,7 +54,9 @@ fn news(before: &Look, after: &Look) -> Vec<String> {
 /// A way to plant, and the path that must be told.
 type Planting = (&'static str, fn(&Tree), &'static str);
 
-const PLANTINGS: [Planting; 25] = [
+const PLANTINGS: [Planting; 27] = [
+    ("policy", |t| t.file("src/deep/.clawker.yaml", "{}\n"), "src/deep/.clawker.yaml: sha256"),
+    ("local-policy", |t| t.file("src/.clawker.local.yaml", "{}\n"), "src/.clawker.local.yaml: sha256"),
     ("key", |t| t.file(".git/config", "[core]\nfsmonitor = ./x\n"), ".git/config: core.fsmonitor = ./x"),
     ("include", |t| t.file(".git/config", "[include]\npath = ../x\n"), ".git/config: include.path = ../x"),
     ("unread", |t| t.file(".git/config", "[core\nfsmonitor"), ".git/config: line"),
