@@ -134,6 +134,8 @@ fn widening(old: Option<&Accepted>, new: &Accepted) -> Result<Vec<String>, Proje
     if new.docker_socket && !old.docker_socket {
         lines.push(format!("+ {}", docker_socket::QUESTION));
     }
+    let shown = old.ignore.iter().filter(|pattern| !new.ignore.contains(pattern));
+    lines.extend(shown.map(|pattern| format!("- hide {pattern}")));
     let of_host = new.from_env.iter().filter(|name| !old.from_env.contains(name));
     lines.extend(of_host.map(|name| format!("+ give the agent this machine's variable {name}")));
     let files = new.env_files.iter().filter(|file| !old.env_files.contains(file));

@@ -331,6 +331,9 @@ pub struct RmArgs {
     /// Running ones too
     #[arg(short, long)]
     pub force: bool,
+    /// With the agent's own volumes: Claude's folder and history, and the copy made with --mode snapshot
+    #[arg(short, long)]
+    pub volumes: bool,
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use crate::kept;
 use crate::lent::{self, Lent};
 use crate::lock::StateLock;
 use crate::making::Making;
+use crate::reached::Reached;
 use crate::stack::{self, StackInfo};
 use crate::store::{self, AgentRecord};
 use crate::workspace::beneath::Beneath;
@@ -56,6 +57,8 @@ pub struct Plan<'a> {
     pub keeps: bool,
     /// It holds Docker's socket.
     pub docker_socket: Option<DockerSocket>,
+    /// How the project reaches it.
+    pub project: Reached,
 }
 
 /// What was made, and is taken away again unless it is kept.
@@ -87,7 +90,11 @@ pub async fn make(
         ctx.ask(&widening.to_string(), plan.args.yes)
     })
     .await?;
-    let way = protect(ctx, &plan.loaded.dir, plan.args.yes)?;
+    // A copy is nobody's but the agent's.
+    let way = match plan.project.is_bound() {
+        true => protect(ctx, &plan.loaded.dir, plan.args.yes)?,
+        false => Way::None,
+    };
     let published: Vec<_> = plan.args.publish.iter().map(|publish| publish.inner.clone()).collect();
     let record = AgentRecord {
         container: ctx.paths.agent_container(&plan.loaded.project, plan.agent),
@@ -134,7 +141,9 @@ async fn make_recorded(
         kept::make(&engine.api, &ctx.paths, record).await?;
     }
     let mut spec = spec(ctx, info, plan, record, prepared.upstream_dns)?;
-    spec.places = cover(ctx, record, way)?;
+    if plan.project.is_bound() {
+        spec.places = cover(ctx, record, way)?;
+    }
     let options = CreateContainerOptions { name: Some(record.container.clone()), ..Default::default() };
     let created = engine.api.create_container(Some(options), spec.body()).await.map_err(DockerError::from);
     match created {
@@ -158,11 +167,13 @@ fn spec(
     Ok(Spec {
         image: plan.image.clone(),
         argv: plan.run.command.clone(),
-        labels: labels(ctx, record),
+        labels: plan.project.label(labels(ctx, record))?,
         init: ctx.paths.init_binary()?,
         agent_dir: ctx.paths.agent_dir(&record.id),
         project_dir: record.project_dir.clone(),
         places: Vec::new(),
+        snapshot: plan.project.volume(),
+        covers: plan.project.covers(&ctx.paths, &record.project_dir)?,
         network: info.network.clone(),
         address: record.address,
         dns,
@@ -233,6 +244,32 @@ fn labels(ctx: &Context, record: &AgentRecord) -> BTreeMap<String, String> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+/// Whether the name is free, or will be: so that nothing long is begun for one that is taken.
+///
+/// # Errors
+/// When an agent of this name is there.
+pub async fn check_name(
+    ctx: &Context,
+    engine: &Engine,
+    loaded: &Loaded,
+    agent: &Name,
+) -> Result<(), Failure> {
+    let container = ctx.paths.agent_container(&loaded.project, agent);
+    let found = engine.api.inspect_container(&container, None).await.map_err(DockerError::from);
+    let state = match found {
+        Ok(found) => found.state.and_then(|state| state.status),
+        Err(error) if error.is_missing() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    match state {
+        // Half-made; `make` clears it away.
+        Some(ContainerStateStatusEnum::CREATED) => Ok(()),
+        _ => Err(Failure::new(format!(
+            "Agent {agent} exists already; start it: clawker start {agent}, or remove it: clawker rm {agent}"
+        ))),
+    }
 }
 
 /// Makes sure that nobody has the name: a record whose container is gone is cleared away, and so is what a command
@@ -307,7 +344,7 @@ pub fn interrupted() -> Failure {
 }
 
 /// Remembers an interrupt until there is a good moment to heed it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {

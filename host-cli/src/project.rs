@@ -73,6 +73,9 @@ pub struct Accepted {
     /// Files with variables that it is given, links resolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_files: Vec<PathBuf>,
+    /// What of the project it does not see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
     /// It holds Docker's socket.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub docker_socket: bool,
@@ -230,6 +233,7 @@ impl Accepted {
             extra_ca,
             telemetry: firewall.telemetry,
             userns: loaded.config.security.userns,
+            ignore: loaded.config.workspace.ignore.clone(),
             docker_socket: loaded.config.security.docker_socket,
             inspect: firewall.inspect,
         };

@@ -8,6 +8,8 @@ pub mod look;
 
 use std::path::{Path, PathBuf};
 
+use crate::config::Uid;
+
 /// The agent's uid and gid where the folder does not say otherwise: `claude` in our image.
 pub const AGENT_ID: u32 = 1001;
 
@@ -48,6 +50,9 @@ pub enum WorkspaceError {
         /// Why.
         source: std::io::Error,
     },
+    /// `agent.uid: host`, said by root.
+    #[error("agent.uid: host is root here, and no agent is ever root; write the number of an ordinary user")]
+    Root,
     /// Docker takes text only.
     #[error("The project folder's name {} is not UTF-8; rename it", .0.display())]
     NotText(PathBuf),
@@ -80,6 +85,22 @@ pub fn identity(owner: u32, group: u32) -> (u32, u32) {
         (0, _) => (AGENT_ID, AGENT_ID),
         (uid, 0) => (uid, uid),
         (uid, gid) => (uid, gid),
+    }
+}
+
+/// Likewise where the configuration says who: a number has the group of its own.
+///
+/// # Errors
+/// Where it would be root.
+pub fn chosen(uid: Uid, owner: u32, group: u32) -> Result<(u32, u32), WorkspaceError> {
+    match uid {
+        Uid::Auto => Ok(identity(owner, group)),
+        Uid::Number(uid) if uid == owner => Ok(identity(owner, group)),
+        Uid::Number(uid) => Ok((uid, uid)),
+        Uid::Host => {
+            let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+            if uid == 0 { Err(WorkspaceError::Root) } else { Ok(identity(uid, gid)) }
+        }
     }
 }
 

@@ -79,7 +79,7 @@ fn each_mistake_is_one_sentence_with_the_right_code() {
         ("run --frob", 125, "--frob"),
         ("run --memory lots", 125, "512m or 4g"),
         ("run --publish 99999", 125, "8080:80"),
-        ("run --mode snapshot", 125, "bind"),
+        ("run --mode copy", 125, "snapshot"),
         ("frob", 2, "clawker frob"),
         ("ps", 1, "Docker isn't running"),
         ("run --image x -- true", 125, "Docker isn't running"),

@@ -111,9 +111,9 @@ fn the_host_s_git_runs_nothing_that_the_agent_planted_and_the_agent_s_git_works(
     world.agent("dev").unwrap();
     assert!(!everyday(&folder, &proof));
     let plant = |when: &str| {
-        for number in 0..ATTACKS.len() {
+        for (number, what) in ATTACKS.iter().enumerate() {
             world.sh("dev", &attack(number, &evil)).unwrap();
-            assert!(!everyday(&folder, &proof), "{when}: {}", ATTACKS[number]);
+            assert!(!everyday(&folder, &proof), "{when}: {what}");
             must(&folder, &["status"]);
         }
     };

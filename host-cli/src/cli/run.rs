@@ -1,16 +1,9 @@
 //! The verbs that put a program into a container.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{DETACH_KEYS, OneAgent, PassedArgs};
-
-/// How the project reaches the container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Mode {
-    /// The folder itself, writable.
-    #[default]
-    Bind,
-}
+use crate::config::Mode;
 
 const BUILD_EXAMPLES: &str = "\
 Examples:
@@ -32,6 +25,7 @@ Examples:
   clawker run --agent api --detach               another agent, in the background
   clawker run --rm --image python:3 -- python3   any image; gone when it ends
   clawker run -p 8080:80 -e DEBUG=1              a published port, a variable
+  clawker run --mode snapshot --agent try        on a copy of the project, kept in a volume
   clawker run --memory 4g --cpus 2               less of the machine
   clawker run -v /srv/data:/data:ro              one more folder, read-only
 
@@ -47,9 +41,12 @@ pub struct RunArgs {
     /// The image [default: build.image of .clawker.yaml, else clawker's own]
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
-    /// How the project reaches the container
-    #[arg(long, value_enum, default_value_t)]
-    pub mode: Mode,
+    /// How the project reaches the container [default: workspace.default_mode, else bind]
+    #[arg(long, value_enum)]
+    pub mode: Option<Mode>,
+    /// Begin with a new copy of the project (with --mode snapshot)
+    #[arg(long)]
+    pub fresh: bool,
     /// Memory limit, like 512m or 4g, or none [default: three quarters of the machine's]
     #[arg(short, long, value_name = "SIZE", value_parser = crate::limits::memory)]
     pub memory: Option<i64>,

@@ -10,7 +10,7 @@ use crate::docker::{DockerError, Engine};
 use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
 use crate::store::{self, AgentRecord};
-use crate::{launch, ours, resolve};
+use crate::{kept, launch, ours, resolve, snapshot};
 
 /// Removes each; the first that fails ends it.
 ///
@@ -23,14 +23,27 @@ pub async fn run(ctx: &Context, args: &RmArgs) -> Outcome {
     let records = records?;
     let engine = Engine::connect(config::docker_host(&ctx.paths)?.as_deref()).await?;
     for record in records {
-        remove(ctx, &engine, &record, args.force).await?;
+        remove(ctx, &engine, &record, args).await?;
+        tell_of_the_copy(ctx, &engine, &record).await?;
         ctx.output.line(record.agent.as_str())?;
     }
     Ok(OK)
 }
 
+/// The copy of the project goes only where that is asked for: it is the agent's work.
+async fn tell_of_the_copy(ctx: &Context, engine: &Engine, record: &AgentRecord) -> Result<(), Failure> {
+    if snapshot::exists(engine, &record.container, &record.id).await? {
+        let (agent, volume) = (&record.agent, snapshot::volume(&record.container));
+        ctx.output.note(&format!(
+            "The copy of the project that {agent} worked on is kept; remove it: docker volume rm {volume}"
+        ));
+    }
+    Ok(())
+}
+
 /// The record goes also where the container is gone or its name is a stranger's, which stays.
-async fn remove(ctx: &Context, engine: &Engine, record: &AgentRecord, force: bool) -> Result<(), Failure> {
+async fn remove(ctx: &Context, engine: &Engine, record: &AgentRecord, args: &RmArgs) -> Result<(), Failure> {
+    let force = args.force;
     let lock = StateLock::acquire(&ctx.paths)?;
     match ours::find(engine, record).await {
         Ok(container) if container.running && !force => {
@@ -45,6 +58,11 @@ async fn remove(ctx: &Context, engine: &Engine, record: &AgentRecord, force: boo
         }
         Err(ControlError::Gone { .. } | ControlError::NotOurs { .. }) => {}
         Err(error) => return Err(error.into()),
+    }
+    // Before the record: what Docker does not give back must still be found.
+    if args.volumes {
+        snapshot::remove(&ctx.paths, engine, &record.container, &record.id).await?;
+        kept::remove(&engine.api, &record.container).await?;
     }
     store::delete_agent(&ctx.paths, &lock, &record.id)?;
     launch::release(ctx, &record.project_dir);

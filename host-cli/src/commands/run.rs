@@ -19,6 +19,7 @@ use crate::launch::{self, Interrupt, Made, Plan};
 use crate::lent::{self, Lending, Lent};
 use crate::lock::StateLock;
 use crate::output::Progress;
+use crate::reached::{For, Reached};
 use crate::resolve::DEFAULT_AGENT;
 use crate::session::{self, Ended, Peer, Shape};
 use crate::store::{self, AgentRecord};
@@ -63,11 +64,12 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
         ctx.output.note(docker_socket::WARNING);
     }
     lent.note().iter().for_each(|note| ctx.output.note(note));
-    let (stdin, image) = (shape.stdin, reference);
-    let plan =
-        Plan { args, loaded: &loaded, agent: &agent, run, image, stdin, extras, lent, keeps, docker_socket };
-    ctx.output.done();
     let interrupt = Interrupt::watch()?;
+    let who = For { agent: &agent, image: &reference, owner: (run.uid, run.gid), fresh: args.fresh };
+    let project = Reached::choose(ctx, &engine, &loaded, args.mode, &who, &interrupt).await?;
+    let (stdin, image, loaded, agent) = (shape.stdin, reference, &loaded, &agent);
+    let plan = Plan { args, loaded, agent, run, image, stdin, extras, lent, keeps, docker_socket, project };
+    ctx.output.done();
     let made = launch::make(ctx, &engine, &info, &plan, &interrupt).await?;
     if args.detach {
         return start_detached(ctx, &engine, &made).await;
@@ -137,7 +139,7 @@ fn program(
     let given = if args.command.is_empty() { &loaded.config.agent.command } else { &args.command };
     let command = argv::resolve(reference, &image.entrypoint, &image.cmd, given)?;
     let folder = std::fs::metadata(&loaded.dir)?;
-    let (uid, gid) = workspace::identity(folder.uid(), folder.gid());
+    let (uid, gid) = workspace::chosen(loaded.config.agent.uid, folder.uid(), folder.gid())?;
     if folder.uid() == 0 {
         let dir = crate::output::escape(&loaded.dir.to_string_lossy());
         ctx.output

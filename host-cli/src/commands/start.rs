@@ -12,7 +12,7 @@ use crate::lock::StateLock;
 use crate::session::Shape;
 use crate::store::AgentRecord;
 use crate::workspace::guard;
-use crate::{accepted, agent, docker_socket, enforcement, lent, ours, resolve, stack};
+use crate::{accepted, agent, docker_socket, enforcement, lent, ours, reached, resolve, stack};
 
 /// Starts each; the first that fails ends it.
 ///
@@ -77,6 +77,7 @@ pub async fn prepare(
         ctx.output.note(docker_socket::WARNING);
     }
     extras::check_again(ctx, engine, record).await?;
+    reached::check_again(ctx, engine, loaded, record, yes).await?;
     let info = stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output).await?;
     let lock = StateLock::acquire(&ctx.paths)?;
     accepted::take(&engine.api, &ctx.paths, &lock, loaded, &mut |widening| {

@@ -35,7 +35,7 @@ pub fn run(ctx: &Context, args: &WorkspaceArgs) -> Outcome {
     }
     let _lock = StateLock::acquire(&ctx.paths)?;
     if args.accept {
-        guard::remember(&ctx.paths, &dir)?;
+        guard::accept(&ctx.paths, &dir, new)?;
     } else if args.undo {
         guard::set_aside(&ctx.paths, &dir)?;
     } else {

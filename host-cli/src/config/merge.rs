@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::layer::Layer;
 use super::{Agent, Build, ClaudeCode, ClaudeConfig, Firewall, GitCredentials, Limits};
-use super::{ProjectConfig, Security, Written};
+use super::{ProjectConfig, Security, Workspace, Written};
 
 /// From which file a value comes, by its key (`agent.env.DEBUG`). A key that is joined names all.
 pub type Origins = BTreeMap<String, Vec<PathBuf>>;
@@ -61,12 +61,13 @@ macro_rules! joined {
 impl Merged {
     fn put(&mut self, layer: &Layer, root: &Path) {
         // A new key does not compile until it stands here; below it is to be merged.
-        let ProjectConfig { project: _, agent, build, security, limits } = &layer.config;
-        let Agent { env_file: _, from_env: _, env: _, command: _, post_init: _, claude_code } = agent;
+        let ProjectConfig { project: _, agent, build, workspace, security, limits } = &layer.config;
+        let Agent { env_file: _, from_env: _, env: _, command: _, post_init: _, uid: _, claude_code } = agent;
         let ClaudeCode { use_host_auth: _, config: ClaudeConfig { strategy: _ } } = claude_code;
         let Build { image: _ } = build;
         let Security { extra_ca: _, userns: _, docker_socket: _, git_credentials, firewall } = security;
         let GitCredentials { copy_git_config: _, forward_https: _, forward_ssh: _ } = git_credentials;
+        let Workspace { default_mode: _, ignore } = workspace;
         let Firewall { add_domains: _, rules: _, telemetry: _, inspect: _, upstream_dns: _ } = firewall;
         let Limits { memory: _, cpus: _, pids: _ } = limits;
         let from_root = |path: &PathBuf| rebase(layer.folder(), path, root);
@@ -79,12 +80,19 @@ impl Merged {
         by_name!(self, layer: agent.env);
         nearest!(self, layer: agent.post_init);
         nearest!(self, layer: agent.command);
+        nearest!(self, layer: agent.uid);
         nearest!(self, layer: agent.claude_code.use_host_auth);
         nearest!(self, layer: agent.claude_code.config.strategy);
         nearest!(self, layer: security.git_credentials.copy_git_config);
         nearest!(self, layer: security.git_credentials.forward_https);
         nearest!(self, layer: security.git_credentials.forward_ssh);
         nearest!(self, layer: build.image);
+        nearest!(self, layer: workspace.default_mode);
+        // Like rules, they narrow: no nearer file takes one away but by a pattern of its own that begins with `!`.
+        if layer.gives("workspace.ignore") {
+            self.config.workspace.ignore.extend(ignore.iter().cloned());
+            self.origins.entry(key("workspace.ignore")).or_default().insert(0, layer.file.clone());
+        }
         nearest!(self, layer: security.extra_ca);
         if layer.gives("security.extra_ca") {
             self.config.security.extra_ca = layer.config.security.extra_ca.iter().map(from_root).collect();

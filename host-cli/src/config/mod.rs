@@ -10,6 +10,7 @@ mod merge;
 mod project;
 mod schema;
 mod settings;
+mod workspace;
 mod written;
 
 use std::path::{Path, PathBuf};
@@ -22,13 +23,14 @@ pub use layer::Layer;
 pub use limits::Limits;
 pub use merge::Origins;
 pub use project::{Agent, Build, ClaudeCode, ClaudeConfig, Firewall, GitCredentials, Port};
-pub use project::{ProjectConfig, RawPathRule, RawRule, Security, Strategy, Telemetry};
+pub use project::{ProjectConfig, RawPathRule, RawRule, Security, Strategy, Telemetry, Uid};
 pub use schema::{project_schema, settings_schema};
 pub use settings::{DockerSettings, FirewallSettings, Settings};
+pub use workspace::{Mode, Workspace};
 pub use written::Written;
 
 use crate::paths::Paths;
-use crate::workspace;
+use crate::workspace as folder;
 
 /// The project's file.
 pub const FILE: &str = ".clawker.yaml";
@@ -84,7 +86,7 @@ pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
             .and_then(|name| Name::from_folder(&name.to_string_lossy()))
             .ok_or_else(|| ConfigError::Unnamed(dir.clone()))?,
     };
-    let env_files = config.agent.env_file.iter().map(|path| workspace::canonical(&dir.join(path))).collect();
+    let env_files = config.agent.env_file.iter().map(|path| folder::canonical(&dir.join(path))).collect();
     let left_out = layers.iter().flat_map(|layer| layer.warnings.clone());
     let warnings = unused.iter().map(|file| unused_file(file, &dir)).chain(left_out).collect();
     Ok(Loaded {

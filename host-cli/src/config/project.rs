@@ -23,6 +23,8 @@ pub struct ProjectConfig {
     pub agent: Agent,
     /// The image.
     pub build: Build,
+    /// How the project reaches it.
+    pub workspace: super::Workspace,
     /// What the agent may do.
     pub security: Security,
     /// How much of the machine it may eat.
@@ -43,8 +45,58 @@ pub struct Agent {
     pub command: Vec<String>,
     /// Shell commands that run once in a new container, as the agent, before it starts.
     pub post_init: Option<String>,
+    /// Whom it runs as: `auto`, the default, is the owner of the project's folder where that is an ordinary user, else
+    /// 1001; `host` is whoever calls clawker; or a number.
+    pub uid: Uid,
     /// What Claude Code finds of the user's.
     pub claude_code: ClaudeCode,
+}
+
+/// `agent.uid`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Uid {
+    /// The folder's owner, or 1001.
+    #[default]
+    Auto,
+    /// Whoever calls clawker.
+    Host,
+    /// This one.
+    Number(u32),
+}
+
+impl<'de> Deserialize<'de> for Uid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match (text.as_str(), text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            ("host", _) => Ok(Self::Host),
+            // The last number means that nobody is changed.
+            (_, Ok(uid)) if uid != 0 && uid != u32::MAX => Ok(Self::Number(uid)),
+            _ => Err(de::Error::custom(
+                "auto, host or the number of an ordinary user is expected here; never 0",
+            )),
+        }
+    }
+}
+
+impl Serialize for Uid {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Host => serializer.serialize_str("host"),
+            Self::Number(uid) => serializer.serialize_u32(*uid),
+        }
+    }
+}
+
+impl JsonSchema for Uid {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Uid".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [{ "enum": ["auto", "host"] }, { "type": "integer", "minimum": 1 }] })
+    }
 }
 
 /// `agent.claude_code:`

@@ -39,6 +39,10 @@ pub struct Spec {
     pub project_dir: PathBuf,
     /// What lies over parts of it.
     pub places: Vec<Place>,
+    /// The volume that holds a copy of it, in place of the folder itself.
+    pub snapshot: Option<String>,
+    /// What hides parts of the project.
+    pub covers: Vec<Mount>,
     /// The network.
     pub network: String,
     /// The fixed address on it.
@@ -129,13 +133,21 @@ impl Spec {
             bind(&self.agent_dir, Path::new(places::HOST_DIR), false),
             bind(&self.agent_dir.join("boot.json"), Path::new(places::BOOT_CONFIG), true),
             bind(&self.agent_dir.join("lent"), Path::new(places::LENT), true),
-            bind(&self.project_dir, &self.project_dir, false),
+            self.project(),
         ];
         let socket = self.docker_socket.as_deref();
         mounts.extend(socket.map(|path| bind(path, Path::new(docker_socket::TARGET), false)));
         mounts.extend(self.keeps.as_deref().map(kept::mount));
         mounts.extend(self.places.iter().map(|place| bind(&place.source, &place.target, place.read_only)));
+        mounts.extend(self.covers.iter().cloned());
         mounts
+    }
+
+    fn project(&self) -> Mount {
+        match &self.snapshot {
+            Some(volume) => crate::snapshot::mount(volume, &self.project_dir),
+            None => bind(&self.project_dir, &self.project_dir, false),
+        }
     }
 
     fn networking(&self) -> NetworkingConfig {
@@ -184,6 +196,8 @@ pub(crate) mod tests {
             agent_dir: "/state/agents/01234567".into(),
             project_dir: "/home/u/p:1".into(),
             places: Vec::new(),
+            snapshot: None,
+            covers: Vec::new(),
             network: "clawker-net".into(),
             address: Ipv4Addr::new(172, 20, 128, 1),
             dns: vec![Ipv4Addr::new(198, 51, 100, 10)],

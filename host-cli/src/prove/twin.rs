@@ -30,6 +30,7 @@ use crate::lock::StateLock;
 use crate::output::Progress;
 use crate::paths::Paths;
 use crate::project::{Accepted, CliRule, Project};
+use crate::reached::Reached;
 use crate::resolve::{self, DEFAULT_AGENT};
 use crate::store::AgentRecord;
 use crate::{control, dns, grant, images, stack, workspace};
@@ -309,6 +310,8 @@ async fn make(
     let own = Context { paths: paths.clone(), output: ctx.output, cwd: loaded.dir.clone() };
     // Without limits of its own: what the twin is attacked with are packets and calls.
     let extras = Extras::default();
+    // The twin's project is its own: it is bound, whatever the user's is.
+    let project = Reached::bound(&own, loaded)?;
     let plan = Plan {
         args: &args,
         loaded,
@@ -320,6 +323,7 @@ async fn make(
         lent: Lent::default(),
         keeps: false,
         docker_socket: None,
+        project,
     };
     let made = launch::make(&own, engine, info, &plan, &Interrupt::watch()?).await?;
     engine.api.start_container(&made.id, None).await.map_err(DockerError::from)?;

@@ -60,6 +60,17 @@ fn look_at(dir: &Path) -> Result<(Beneath, Look), Failure> {
     Ok((root, look))
 }
 
+/// Accepts what was shown, and nothing that came since.
+///
+/// # Errors
+/// When the workspace can't be read or state not be written.
+pub fn accept(paths: &Paths, dir: &Path, shown: Look) -> Result<(), Failure> {
+    let before: Accepted = store::load(&file(paths, dir))?.unwrap_or_default();
+    let (root, mut look) = look_at(dir)?;
+    look.retain(|finding, _| before.found.contains(finding) || shown.contains_key(finding));
+    Ok(save(paths, dir, &root, look)?)
+}
+
 /// Remembers the workspace as it is now: the user has accepted it.
 ///
 /// # Errors
@@ -93,7 +104,14 @@ pub fn settle(ctx: &Context, dir: &Path, yes: bool) -> Result<(), Failure> {
         Some(accepted) => since(&accepted, look.clone()),
         None => Look::new(),
     };
-    if new.is_empty() || ctx.ask(&format!("{}Accept it?", describe(dir, &new)), yes)? {
+    // A yes that was given before anything was seen is none to this.
+    if yes && !new.is_empty() {
+        return Err(Failure::new(format!(
+            "{}--yes does not accept that; look at it, then: clawker workspace --accept, or --undo",
+            describe(dir, &new)
+        )));
+    }
+    if new.is_empty() || ctx.ask(&format!("{}Accept it?", describe(dir, &new)), false)? {
         return Ok(save(&ctx.paths, dir, &root, look)?);
     }
     if !ctx.ask(&format!("Set it aside instead, under names that end in {ASIDE}?"), false)? {

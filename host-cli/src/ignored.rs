@@ -1,0 +1,205 @@
+//! What a project keeps from its agents: `.clawkerignore` files, in any of its folders, read as git reads `.gitignore`,
+//! and the patterns of `workspace.ignore` behind them. Looks and judges; it hides nothing itself.
+
+use std::ffi::OsStr;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use nix::fcntl::OFlag;
+
+/// The file with patterns.
+pub const FILE: &str = ".clawkerignore";
+/// A file of patterns past this size, in bytes, is a mistake.
+const MAX_LEN: u64 = 1 << 20;
+
+/// Why it can't be told what is kept from the agent. Nothing starts then: what is not known can't be hidden.
+#[derive(Debug, thiserror::Error)]
+pub enum IgnoreError {
+    /// A file or folder.
+    #[error("Can't look for what {FILE} hides in {}: {source}", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A pattern that git would pass over.
+    #[error("{}: \"{}\" is not a pattern: {reason}", .place, .line.escape_debug())]
+    Pattern {
+        /// File and line.
+        place: String,
+        /// The pattern.
+        line: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Something that is kept from the agent, with all that is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ignored {
+    /// Where, from the project's folder.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+    /// A file's other names (hard links), wherever they are: what is read by those is not hidden.
+    pub other_names: u64,
+}
+
+/// What is kept from the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A file, or anything that is neither folder nor link.
+    File,
+    /// A symbolic link.
+    Link,
+}
+
+/// The topmost of all that is kept from the agent, in the order of their names. Folders that match aren't entered, nor are
+/// repositories (`.git`), whose objects have no names that a pattern could mean.
+///
+/// # Errors
+/// [`IgnoreError`].
+pub fn find(root: &Path, patterns: &[String]) -> Result<Vec<Ignored>, IgnoreError> {
+    let mut walk = Walk { root, levels: Vec::new(), found: Vec::new() };
+    if !patterns.is_empty() {
+        let lines = patterns.iter().map(String::as_str);
+        walk.levels.push(compile(root, lines, &|_| "workspace.ignore".to_owned())?);
+    }
+    walk.enter(root)?;
+    walk.found.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(walk.found)
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    /// The patterns that hold here, the farthest first.
+    levels: Vec<Gitignore>,
+    found: Vec<Ignored>,
+}
+
+impl Walk<'_> {
+    fn enter(&mut self, folder: &Path) -> Result<(), IgnoreError> {
+        let unreadable = |source| IgnoreError::Unreadable { path: folder.to_owned(), source };
+        let entries = match fs::read_dir(folder) {
+            // Without a pattern there is nothing in it to hide.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.levels.is_empty() => {
+                return Ok(());
+            }
+            // A build beside us may have removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && folder != self.root => return Ok(()),
+            entries => entries.map_err(unreadable)?,
+        };
+        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        let depth = self.levels.len();
+        if entries.iter().any(|entry| entry.file_name() == FILE) {
+            self.levels.push(read(folder)?);
+        }
+        for entry in entries {
+            let kind = entry.file_type().map_err(unreadable)?;
+            let path = entry.path();
+            if self.hides(&path, kind.is_dir()) {
+                self.add(&path, kind);
+            } else if kind.is_dir() && entry.file_name() != OsStr::new(".git") {
+                self.enter(&path)?;
+            }
+        }
+        self.levels.truncate(depth);
+        Ok(())
+    }
+
+    /// The nearest file that says something decides, and in it the last line.
+    fn hides(&self, path: &Path, is_folder: bool) -> bool {
+        let verdicts = self.levels.iter().rev().map(|level| level.matched(path, is_folder));
+        verdicts
+            .into_iter()
+            .find_map(|verdict| match verdict {
+                Match::None => None,
+                Match::Ignore(_) => Some(true),
+                Match::Whitelist(_) => Some(false),
+            })
+            .unwrap_or(false)
+    }
+
+    fn add(&mut self, path: &Path, kind: fs::FileType) {
+        let kind = match (kind.is_dir(), kind.is_symlink()) {
+            (true, _) => Kind::Folder,
+            (_, true) => Kind::Link,
+            _ => Kind::File,
+        };
+        let links =
+            if kind == Kind::File { fs::symlink_metadata(path).map_or(1, |file| file.nlink()) } else { 1 };
+        let path = path.strip_prefix(self.root).unwrap_or(path).to_owned();
+        self.found.push(Ignored { path, kind, other_names: links.saturating_sub(1) });
+    }
+}
+
+/// Reads a folder's patterns; anything but a plain file in their place is an error, as it may be an agent's.
+fn read(folder: &Path) -> Result<Gitignore, IgnoreError> {
+    let path = folder.join(FILE);
+    let unreadable = |source| IgnoreError::Unreadable { path: path.clone(), source };
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(&path).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
+    if !about.is_file() || about.len() > MAX_LEN {
+        return Err(unreadable(io::Error::other("it is not a file of at most 1 MiB")));
+    }
+    let mut text = String::new();
+    file.take(MAX_LEN).read_to_string(&mut text).map_err(unreadable)?;
+    let lines = text.strip_prefix('\u{feff}').unwrap_or(&text).lines();
+    compile(folder, lines, &|line| format!("{}:{line}", path.display()))
+}
+
+fn compile<'a>(
+    folder: &Path,
+    lines: impl Iterator<Item = &'a str>,
+    place: &dyn Fn(usize) -> String,
+) -> Result<Gitignore, IgnoreError> {
+    let mut builder = GitignoreBuilder::new(folder);
+    for (index, line) in lines.enumerate() {
+        builder.add_line(None, &literal_braces(line)).map_err(|error| IgnoreError::Pattern {
+            place: place(index + 1),
+            line: line.to_owned(),
+            reason: error.to_string(),
+        })?;
+    }
+    builder.build().map_err(|error| IgnoreError::Pattern {
+        place: place(1),
+        line: String::new(),
+        reason: error.to_string(),
+    })
+}
+
+/// A pattern in which braces stand for themselves, as they do for git: the library reads them as alternatives. In a class
+/// (`[{}]`) they stand for themselves already.
+fn literal_braces(line: &str) -> String {
+    let mut pattern = String::with_capacity(line.len());
+    let mut escaped = false;
+    // How many characters of a class came so far, its `[` and a negation not among them.
+    let mut class: Option<usize> = None;
+    for c in line.chars() {
+        class = match class {
+            _ if escaped => class.map(|length| length + 1),
+            None if c == '[' => Some(0),
+            Some(0) if matches!(c, '!' | '^') => Some(0),
+            Some(length) if c == ']' && length > 0 => None,
+            Some(length) => Some(length + 1),
+            None => None,
+        };
+        if matches!(c, '{' | '}') && !escaped && class.is_none() {
+            pattern.push('\\');
+        }
+        escaped = c == '\\' && !escaped;
+        pattern.push(c);
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! A copy of the project in a volume of the agent's own, for `--mode snapshot`: kept with the agent's name, used again by
+//! the next agent of that name, and marked as whole only once it is. Nothing flows back.
+
+mod pack;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, VolumeCreateRequest,
+};
+use bollard::query_parameters::{
+    CreateContainerOptions, RemoveContainerOptions, RemoveVolumeOptions, UploadToContainerOptions,
+};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::agent;
+use crate::context::Context;
+use crate::docker::{DockerError, Engine};
+use crate::exit::Failure;
+use crate::ignored::Ignored;
+use crate::launch::{self, Interrupt};
+use crate::paths::Paths;
+use crate::store;
+
+/// Where the volume lies in the container that is only copied into and never runs.
+const PLACE: &str = "/clawker-copy";
+/// The label that tells one copy from another.
+const COPY_LABEL: &str = "clawker.copy";
+/// How long a copy may take.
+const COPY_TIME: Duration = Duration::from_secs(6 * 60 * 60);
+/// How often progress is shown.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What to copy, and for whom.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// The agent's id.
+    pub id: &'a str,
+    /// The agent's container; the volume is named after it.
+    pub container: &'a str,
+    /// The project.
+    pub project: &'a Path,
+    /// What isn't copied.
+    pub hidden: &'a [Ignored],
+    /// An image that is here: its container is never started.
+    pub image: &'a str,
+    /// To whom the copy belongs.
+    pub owner: (u32, u32),
+    /// Begin again.
+    pub fresh: bool,
+}
+
+/// The volume's name.
+pub fn volume(container: &str) -> String {
+    format!("{container}.snapshot")
+}
+
+/// The project's mount.
+pub fn mount(volume: &str, project: &Path) -> Mount {
+    Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(volume.to_owned()),
+        target: Some(project.to_string_lossy().into_owned()),
+        // What an image has at that place is none of the project's.
+        volume_options: Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        ..Mount::default()
+    }
+}
+
+/// Says where the mark of a whole copy is: beside the agents, whose folders go with them.
+fn mark(paths: &Paths, id: &str) -> PathBuf {
+    paths.state.join("snapshots").join(format!("{id}.json"))
+}
+
+/// The agent's volume: the one that it has, if that is whole, else a new copy.
+///
+/// # Errors
+/// When it can't be copied or was interrupted; nothing is left behind then.
+pub async fn ensure(
+    ctx: &Context,
+    engine: &Engine,
+    wanted: &Wanted<'_>,
+    interrupt: &Interrupt,
+) -> Result<String, Failure> {
+    let name = volume(wanted.container);
+    let mark = mark(&ctx.paths, wanted.id);
+    store::write_atomically(&mark.with_extension("lock"), b"", 0o600)?;
+    let lock = File::open(mark.with_extension("lock"))?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| Failure::new("This project is being copied for this agent already; wait for that"))?;
+    if let Some(found) = find(engine, &name).await? {
+        if found.id.as_deref() != Some(wanted.id) {
+            return Err(Failure::new(format!(
+                "A volume named {name} exists that is not this agent's; remove it (docker volume rm {name}) or choose another --agent"
+            )));
+        }
+        let marked = std::fs::read_to_string(&mark).ok();
+        if !wanted.fresh && found.copy.is_some() && marked == found.copy {
+            return Ok(name);
+        }
+        // The volume first: a container may still hold it, and then the copy in it stays whole. A mark without it is of no
+        // harm, for its number fits no other.
+        engine.api.remove_volume(&name, None::<RemoveVolumeOptions>).await.map_err(DockerError::from)?;
+    }
+    store::remove(&mark)?;
+    let number = agent::new_secret()?;
+    let labels = [("clawker.role", "snapshot".to_owned()), ("clawker.id", wanted.id.to_owned())]
+        .into_iter()
+        .chain([("clawker.instance", ctx.paths.instance_label())])
+        .chain([("clawker.dir", wanted.project.to_string_lossy().into_owned()), (COPY_LABEL, number.clone())])
+        .map(|(name, value)| (name.to_owned(), value));
+    let request = VolumeCreateRequest {
+        name: Some(name.clone()),
+        labels: Some(labels.collect()),
+        ..VolumeCreateRequest::default()
+    };
+    engine.api.create_volume(request).await.map_err(DockerError::from)?;
+    let copied = copy(ctx, engine, wanted, &name, interrupt).await;
+    let remove = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
+    let _ = engine.api.remove_container(&helper(wanted), Some(remove)).await;
+    let copied = copied.and_then(|()| if interrupt.came() { Err(launch::interrupted()) } else { Ok(()) });
+    let marked = copied.and_then(|()| Ok(store::write_atomically(&mark, number.as_bytes(), 0o600)?));
+    if let Err(failure) = marked {
+        let _ = engine.api.remove_volume(&name, None::<RemoveVolumeOptions>).await;
+        return Err(failure);
+    }
+    Ok(name)
+}
+
+/// Removes an agent's volume. Whether there was one.
+///
+/// # Errors
+/// When Docker does not.
+pub async fn remove(paths: &Paths, engine: &Engine, container: &str, id: &str) -> Result<bool, Failure> {
+    let name = volume(container);
+    let was = exists(engine, container, id).await?;
+    if was {
+        engine.api.remove_volume(&name, None::<RemoveVolumeOptions>).await.map_err(DockerError::from)?;
+    }
+    store::remove(&mark(paths, id))?;
+    Ok(was)
+}
+
+/// Whether an agent has one.
+///
+/// # Errors
+/// [`DockerError`].
+pub async fn exists(engine: &Engine, container: &str, id: &str) -> Result<bool, DockerError> {
+    Ok(find(engine, &volume(container)).await?.is_some_and(|found| found.id.as_deref() == Some(id)))
+}
+
+struct Found {
+    id: Option<String>,
+    /// Which copy: Docker's own date of a volume changes.
+    copy: Option<String>,
+}
+
+async fn find(engine: &Engine, name: &str) -> Result<Option<Found>, DockerError> {
+    match engine.api.inspect_volume(name).await.map_err(DockerError::from) {
+        Ok(found) => Ok(Some(Found {
+            id: found.labels.get("clawker.id").cloned(),
+            copy: found.labels.get(COPY_LABEL).cloned(),
+        })),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn helper(wanted: &Wanted<'_>) -> String {
+    format!("{}.copy", wanted.container)
+}
+
+/// Streams the project into the volume, through a container that never runs.
+async fn copy(
+    ctx: &Context,
+    engine: &Engine,
+    wanted: &Wanted<'_>,
+    volume: &str,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let helper = helper(wanted);
+    // Of a command that was killed: the lock says that none is at work.
+    let remove = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
+    let _ = engine.api.remove_container(&helper, Some(remove)).await;
+    let body = ContainerCreateBody {
+        image: Some(wanted.image.to_owned()),
+        entrypoint: Some(vec!["/none".to_owned()]),
+        labels: Some(HashMap::from([("clawker.role".to_owned(), "copy".to_owned())])),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![mount(volume, &Path::new(PLACE).join(pack::FOLDER))]),
+            network_mode: Some("none".to_owned()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    let options = CreateContainerOptions { name: Some(helper.clone()), ..Default::default() };
+    engine.api.create_container(Some(options), body).await.map_err(DockerError::from)?;
+
+    let (sender, receiver) = tokio::sync::mpsc::channel(8);
+    let done = Arc::new(AtomicU64::new(0));
+    let job = pack::Job {
+        root: wanted.project.to_owned(),
+        hidden: wanted.hidden.iter().map(|one| one.path.clone()).collect(),
+        owner: wanted.owner,
+    };
+    let sink = pack::Sink::new(sender, interrupt.clone(), Arc::clone(&done));
+    let packing = tokio::task::spawn_blocking(move || job.pack(sink));
+    let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    });
+    let api = engine.api.clone().with_timeout(COPY_TIME);
+    let options = UploadToContainerOptions { path: PLACE.to_owned(), ..Default::default() };
+    let upload = api.upload_to_container(&helper, Some(options), bollard::body_stream(stream));
+    tokio::pin!(upload);
+    let uploaded = loop {
+        tokio::select! {
+            uploaded = &mut upload => break uploaded,
+            () = tokio::time::sleep(TICK) => show(ctx, done.load(Ordering::Relaxed), false),
+        }
+    };
+    show(ctx, done.load(Ordering::Relaxed), true);
+    // A copy that ended early looks whole to Docker, so that the packer's word comes first.
+    let packed = packing.await.map_err(|_| Failure::new("Copying the project failed"))?;
+    if interrupt.came() {
+        return Err(launch::interrupted());
+    }
+    let skipped = match (packed, uploaded) {
+        (_, Err(error)) => return Err(DockerError::from(error).into()),
+        (Err(error), _) => return Err(error.into()),
+        (Ok(skipped), Ok(())) => skipped,
+    };
+    if skipped > 0 {
+        ctx.output.note(&format!("{skipped} sockets, pipes or devices were not copied"));
+    }
+    Ok(())
+}
+
+fn show(ctx: &Context, bytes: u64, end: bool) {
+    let mut stderr = std::io::stderr();
+    if ctx.output.quiet || !stderr.is_terminal() {
+        return;
+    }
+    let text = if end {
+        "\r\x1b[K".to_owned()
+    } else {
+        format!("\r\x1b[KCopying the project: {} MB", bytes / 1_000_000)
+    };
+    let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+}
