@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use bollard::Docker;
 
 use crate::apply::ApplyError;
+use crate::build;
 use crate::config::Loaded;
 use crate::docker_socket;
 use crate::exit::{self, Failure};
@@ -141,6 +142,7 @@ fn widening(old: Option<&Accepted>, new: &Accepted) -> Result<Vec<String>, Proje
     let files = new.env_files.iter().filter(|file| !old.env_files.contains(file));
     lines.extend(files.map(|file| format!("+ give the agent the variables in {}", file.display())));
     lines.extend(new.lent.difference(&old.lent).map(|lending| format!("+ {}", lending.question())));
+    lines.extend(build::widening(&old.build, &new.build));
     Ok(lines)
 }
 

@@ -114,31 +114,36 @@ pub async fn make(
     Recipes::unpack(paths, settings)?.assemble(&missing, progress).await
 }
 
-/// The image that an agent runs in: the one that was asked for, else the project's, else ours, made where it is
-/// missing.
+/// The image that an agent runs in or that its own is built upon: the project's, else ours, made where it is missing.
 ///
 /// # Errors
 /// [`ImagesError`].
 pub async fn agent_image(
     docker: &Docker,
     paths: &Paths,
-    given: Option<&str>,
     loaded: &Loaded,
     progress: &dyn Progress,
 ) -> Result<String, ImagesError> {
-    if let Some(reference) = given.or(loaded.config.build.image.as_deref()) {
-        return Ok(reference.to_owned());
+    let reference = agent_reference(paths, loaded).await?;
+    if loaded.config.build.image.is_none() && !is_here(docker, &reference).await? {
+        Recipes::unpack(paths, &loaded.settings)?.assemble(&["agent"], progress).await?;
+    }
+    Ok(reference)
+}
+
+/// Its reference; whether it is there isn't looked at.
+///
+/// # Errors
+/// [`ImagesError`].
+pub async fn agent_reference(paths: &Paths, loaded: &Loaded) -> Result<String, ImagesError> {
+    if let Some(reference) = &loaded.config.build.image {
+        return Ok(reference.clone());
     }
     if !carries_init() {
         return Err(PathsError::NoInit.into());
     }
-    let recipes = Recipes::unpack(paths, &loaded.settings)?;
-    let refs = recipes.refs().await?;
-    let reference = refs.get("agent").cloned().ok_or_else(|| ImagesError::NoReference("agent".to_owned()))?;
-    if !is_here(docker, &reference).await? {
-        recipes.assemble(&["agent"], progress).await?;
-    }
-    Ok(reference)
+    let refs = Recipes::unpack(paths, &loaded.settings)?.refs().await?;
+    refs.get("agent").cloned().ok_or_else(|| ImagesError::NoReference("agent".to_owned()))
 }
 
 async fn is_here(docker: &Docker, reference: &str) -> Result<bool, DockerError> {

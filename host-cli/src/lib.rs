@@ -6,6 +6,7 @@ pub mod alloc;
 pub mod apply;
 pub mod argv;
 pub mod ask;
+pub mod build;
 pub mod certs;
 pub mod cli;
 pub mod commands;

@@ -9,6 +9,7 @@ use clawker_protocol::names::Name;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::build::{self, Asked, SourceError, Sources};
 use crate::config::{ConfigError, FILE, Loaded, RawRule, SETTINGS, Settings, Telemetry, Written};
 use crate::grant;
 use crate::lent::Lending;
@@ -32,6 +33,9 @@ pub enum ProjectError {
     /// A rule.
     #[error(transparent)]
     Rule(#[from] RuleError),
+    /// What its image is made of.
+    #[error(transparent)]
+    Build(#[from] SourceError),
 }
 
 /// A project's state.
@@ -82,6 +86,9 @@ pub struct Accepted {
     /// What of the user's it is lent.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub lent: BTreeSet<Lending>,
+    /// What its image is made of, in the build's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub build: Vec<Asked>,
 }
 
 /// A rule of a file.
@@ -236,6 +243,7 @@ impl Accepted {
             ignore: loaded.config.workspace.ignore.clone(),
             docker_socket: loaded.config.security.docker_socket,
             inspect: firewall.inspect,
+            build: build::wanted(loaded, &Sources::read(loaded)?),
         };
         Policy::new(accepted.parsed()?)?;
         Ok(accepted)

@@ -8,12 +8,31 @@ use crate::config::Mode;
 const BUILD_EXAMPLES: &str = "\
 Examples:
   clawker build
-  clawker build --yes    what the configuration asks for is accepted";
+  clawker build --yes      what the configuration asks for is accepted
+  clawker build --print    the Dockerfile, and nothing is built
+  clawker build -t mine --build-arg VERSION=2
+
+Steps run on this machine's Docker, outside of the firewall: read what is asked.";
 
 /// `clawker build`
 #[derive(Debug, Args)]
 #[command(after_help = BUILD_EXAMPLES)]
 pub struct BuildArgs {
+    /// One more name for the image
+    #[arg(short, long, value_name = "NAME[:TAG]")]
+    pub tag: Option<String>,
+    /// Value of a build argument; without =VALUE it is taken from here
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub build_arg: Vec<String>,
+    /// Run every step anew
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Ask the registry for a newer base image
+    #[arg(long)]
+    pub pull: bool,
+    /// Print the Dockerfile and build nothing
+    #[arg(long)]
+    pub print: bool,
     /// Accept what the project's configuration widens
     #[arg(short, long)]
     pub yes: bool,

@@ -8,7 +8,7 @@ use clawker_protocol::names::Name;
 
 use super::extras;
 use crate::cli::RunArgs;
-use crate::config::{self, Loaded};
+use crate::config::{self, Build, Loaded};
 use crate::context::Context;
 use crate::docker::image::{self, Image};
 use crate::docker::raw::{self, Ask, Connection};
@@ -25,7 +25,7 @@ use crate::session::{self, Ended, Peer, Shape};
 use crate::store::{self, AgentRecord};
 use crate::workspace::guard;
 use crate::{
-    argv, docker_socket, environment, exec, images, kept, oom, post_init, stack, terminal, workspace,
+    accepted, argv, build, docker_socket, environment, exec, kept, oom, post_init, stack, terminal, workspace,
 };
 
 /// How long after its output's end a container may take to be counted as ended, before the user is said to have
@@ -43,14 +43,22 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     check_workspace(ctx, &loaded)?;
     let shape = shape(args)?;
     let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
-    let reference =
-        images::agent_image(&engine.api, &ctx.paths, args.image.as_deref(), &loaded, &ctx.output).await?;
-    let image = image::find(&engine, &reference, &ctx.output).await?;
     let (info, extras) = tokio::join!(
         stack::ensure(&engine.api, &ctx.paths, &loaded.settings, &ctx.output),
         extras::of(ctx, &engine, &loaded, args)
     );
     let (info, extras) = (info?, extras?);
+    // What the project asks of its image is asked about before anything is pulled or built.
+    if args.image.is_none() && loaded.config.build != Build::default() {
+        let lock = StateLock::acquire(&ctx.paths)?;
+        accepted::take(&engine.api, &ctx.paths, &lock, &loaded, &mut |widening| {
+            ctx.ask(&widening.to_string(), args.yes)
+        })
+        .await?;
+    }
+    let reference =
+        build::agent_image(&engine, &ctx.paths, args.image.as_deref(), &loaded, &ctx.output).await?;
+    let image = image::find(&engine, &reference, &ctx.output).await?;
     let lent = Lent::wanted(&loaded);
     let keeps = keeps(ctx, &engine, &loaded, &agent, &lent, args.rm).await?;
     let mut run = program(ctx, args, &loaded, &reference, &image, shape.tty)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::layer::Layer;
 use super::{Agent, Build, ClaudeCode, ClaudeConfig, Firewall, GitCredentials, Limits};
 use super::{ProjectConfig, Security, Workspace, Written};
+use crate::recipe::Instructions;
 
 /// From which file a value comes, by its key (`agent.env.DEBUG`). A key that is joined names all.
 pub type Origins = BTreeMap<String, Vec<PathBuf>>;
@@ -64,7 +65,8 @@ impl Merged {
         let ProjectConfig { project: _, agent, build, workspace, security, limits } = &layer.config;
         let Agent { env_file: _, from_env: _, env: _, command: _, post_init: _, uid: _, claude_code } = agent;
         let ClaudeCode { use_host_auth: _, config: ClaudeConfig { strategy: _ } } = claude_code;
-        let Build { image: _ } = build;
+        let Build { image: _, dockerfile: _, packages: _, instructions } = build;
+        let Instructions { args: _, labels: _, env: _, copy: _, root_run: _, user_run: _ } = instructions;
         let Security { extra_ca: _, userns: _, docker_socket: _, git_credentials, firewall } = security;
         let GitCredentials { copy_git_config: _, forward_https: _, forward_ssh: _ } = git_credentials;
         let Workspace { default_mode: _, ignore } = workspace;
@@ -93,6 +95,23 @@ impl Merged {
             self.config.workspace.ignore.extend(ignore.iter().cloned());
             self.origins.entry(key("workspace.ignore")).or_default().insert(0, layer.file.clone());
         }
+        nearest!(self, layer: build.dockerfile);
+        if layer.gives("build.dockerfile") {
+            self.config.build.dockerfile = layer.config.build.dockerfile.as_ref().map(from_root);
+        }
+        nearest!(self, layer: build.packages);
+        by_name!(self, layer: build.instructions.args);
+        by_name!(self, layer: build.instructions.labels);
+        by_name!(self, layer: build.instructions.env);
+        nearest!(self, layer: build.instructions.copy);
+        if let (true, Ok(below)) = (layer.gives("build.instructions.copy"), layer.folder().strip_prefix(root))
+        {
+            for one in &mut self.config.build.instructions.copy {
+                one.src = below.join(&one.src).to_string_lossy().into_owned();
+            }
+        }
+        nearest!(self, layer: build.instructions.root_run);
+        nearest!(self, layer: build.instructions.user_run);
         nearest!(self, layer: security.extra_ca);
         if layer.gives("security.extra_ca") {
             self.config.security.extra_ca = layer.config.security.extra_ca.iter().map(from_root).collect();

@@ -12,6 +12,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::Written;
+use crate::recipe::Instructions;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -130,11 +131,17 @@ pub enum Strategy {
 }
 
 /// `build:`
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Build {
-    /// Image reference.
+    /// Image reference: what agents run in, or what is built upon.
     pub image: Option<String>,
+    /// A Dockerfile in the place of `image`, relative to this file. It may copy what `instructions.copy` names.
+    pub dockerfile: Option<PathBuf>,
+    /// Packages of the image's distribution: Debian, Ubuntu or Alpine.
+    pub packages: Vec<String>,
+    /// What else is done to the image.
+    pub instructions: Instructions,
 }
 
 /// `security:`

@@ -76,6 +76,28 @@ pub async fn inspect(engine: &Engine, reference: &str) -> Result<Option<Image>, 
     }
 }
 
+/// Pulls an image although it may be here: there may be a newer one.
+///
+/// # Errors
+/// [`ImageError::Missing`] when no registry gives it.
+pub async fn renew(engine: &Engine, reference: &str, progress: &dyn Progress) -> Result<(), ImageError> {
+    progress.step(&format!("Pulling {reference}"));
+    let missing = |reason: String| ImageError::Missing { reference: reference.to_owned(), reason };
+    pull(engine, reference).await.map_err(missing)
+}
+
+/// A label of an image; `None` when it or the image is not here.
+///
+/// # Errors
+/// [`DockerError`].
+pub async fn label(engine: &Engine, reference: &str, name: &str) -> Result<Option<String>, DockerError> {
+    match engine.api.inspect_image(reference).await.map_err(DockerError::from) {
+        Ok(found) => Ok(found.config.and_then(|config| config.labels?.get(name).cloned())),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn path_of(variables: &[String]) -> Option<String> {
     variables.iter().find_map(|variable| variable.strip_prefix("PATH=")).map(str::to_owned)
 }
@@ -117,7 +139,7 @@ fn short(reason: &str) -> String {
 }
 
 /// Name and tag; a digest stays with the name, and no tag means `latest` rather than all of them.
-fn split(reference: &str) -> (&str, Option<&str>) {
+pub fn split(reference: &str) -> (&str, Option<&str>) {
     if reference.contains('@') {
         return (reference, None);
     }

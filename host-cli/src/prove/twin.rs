@@ -19,7 +19,7 @@ use super::host;
 use super::place::Place;
 use super::sink::{self, Sink};
 use crate::cli::{Cli, Command};
-use crate::config::{self, Loaded, ProjectConfig, RawRule, Settings, Written};
+use crate::config::{self, Build, Loaded, ProjectConfig, RawRule, Settings, Written};
 use crate::context::Context;
 use crate::docker::extras::Extras;
 use crate::docker::{DockerError, Engine};
@@ -33,7 +33,7 @@ use crate::project::{Accepted, CliRule, Project};
 use crate::reached::Reached;
 use crate::resolve::{self, DEFAULT_AGENT};
 use crate::store::AgentRecord;
-use crate::{control, dns, grant, images, stack, workspace};
+use crate::{build, control, dns, grant, images, stack, workspace};
 
 /// How long the twin may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -103,7 +103,9 @@ impl<'a> Twin<'a> {
         let given = wanted.image.as_deref().or(record.as_ref().map(|record| record.image.as_str()));
         let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
         let (api, out) = (&engine.api, &ctx.output);
-        let image = images::agent_image(api, &ctx.paths, given, &loaded, out).await?;
+        let image = build::agent_image(&engine, &ctx.paths, given, &loaded, out).await?;
+        // It is there; the twin's own folder has none of the files that it was made of.
+        loaded.config.build = Build::default();
         crate::docker::image::find(&engine, &image, out).await?;
         let of_stack = images::stack(&ctx.paths, &loaded.settings, out).await?;
         images::make(api, &ctx.paths, &loaded.settings, &of_stack, out).await?;

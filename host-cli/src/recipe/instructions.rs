@@ -27,9 +27,9 @@ pub struct Instructions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Copied {
-    /// File or folder, relative to the project.
+    /// File or folder of the project, relative to this file.
     pub src: String,
-    /// Absolute path in the image.
+    /// Absolute path in the image: the copy's own, or with a slash at its end the folder that a file goes into.
     pub dest: String,
     /// Whom it belongs to: `user` or `user:group`, names or numbers; root without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -48,11 +48,20 @@ pub enum RecipeError {
     },
 }
 
+/// What is built upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Base<'a> {
+    /// An image, by its reference.
+    Image(&'a str),
+    /// A Dockerfile's text.
+    Dockerfile(&'a str),
+}
+
 /// What a recipe is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted<'a> {
-    /// The base image's reference.
-    pub base: &'a str,
+    /// What is built upon.
+    pub base: Base<'a>,
     /// Packages of the base's distribution.
     pub packages: &'a [String],
     /// The rest.
@@ -65,17 +74,32 @@ pub fn staged(index: usize) -> String {
     format!("copy/{index}")
 }
 
-/// The Dockerfile's text.
+/// A Dockerfile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recipe {
+    /// Its text.
+    pub text: String,
+    /// The key that each of its last instructions comes from; after a Dockerfile of the project's own, only those that
+    /// follow it.
+    pub keys: Vec<String>,
+}
+
+/// The Dockerfile.
 ///
 /// # Errors
 /// [`RecipeError`], naming the key.
-pub fn dockerfile(wanted: &Wanted<'_>) -> Result<String, RecipeError> {
+pub fn dockerfile(wanted: &Wanted<'_>) -> Result<Recipe, RecipeError> {
     let Instructions { args, labels, env, copy, root_run, user_run } = wanted.instructions;
     let mut recipe = Recipe::default();
-    let base = "an image's reference, like debian:13 or debian@sha256:...";
-    form("build.image", wanted.base, base, is_reference)?;
-    recipe.line("build.image", &format!("FROM {}", wanted.base))?;
-    recipe.line("", "USER 0:0")?;
+    match wanted.base {
+        Base::Image(reference) => {
+            let base = "an image's reference, like debian:13 or debian@sha256:...";
+            form("build.image", reference, base, is_reference)?;
+            recipe.line("build.image", &format!("FROM {reference}"))?;
+        }
+        Base::Dockerfile(text) => recipe.text = complete(text)?,
+    }
+    recipe.line(OURS, "USER 0:0")?;
     for (verb, key, values) in [("ARG", "args", args), ("LABEL", "labels", labels), ("ENV", "env", env)] {
         for (name, value) in values {
             let key = format!("build.instructions.{key}.{name}");
@@ -96,7 +120,7 @@ pub fn dockerfile(wanted: &Wanted<'_>) -> Result<String, RecipeError> {
         words.extend(wanted.packages.iter().map(String::as_str));
         recipe.line("build.packages", &format!("RUN {}", quote::json(&words)))?;
     }
-    recipe.line("", &format!("RUN {}", quote::json(&["/bin/sh", "-ec", ACCOUNT])))?;
+    recipe.line(OURS, &format!("RUN {}", quote::json(&["/bin/sh", "-ec", ACCOUNT])))?;
     for (index, one) in copy.iter().enumerate() {
         recipe.copy(index, one)?;
     }
@@ -104,19 +128,36 @@ pub fn dockerfile(wanted: &Wanted<'_>) -> Result<String, RecipeError> {
         recipe.run("root_run", index, script)?;
     }
     if !user_run.is_empty() {
-        recipe.line("", &format!("USER {AGENT}:{AGENT}"))?;
+        recipe.line(OURS, &format!("USER {AGENT}:{AGENT}"))?;
         for (index, script) in user_run.iter().enumerate() {
             recipe.run("user_run", index, script)?;
         }
-        recipe.line("", "USER 0:0")?;
+        recipe.line(OURS, "USER 0:0")?;
     }
-    Ok(recipe.text)
+    Ok(recipe)
 }
 
-/// Lines of a Dockerfile, each an instruction.
-#[derive(Default)]
-struct Recipe {
-    text: String,
+/// The key of what we add by ourselves.
+const OURS: &str = "build";
+
+/// A Dockerfile of the project's own, to which instructions can be added.
+fn complete(text: &str) -> Result<String, RecipeError> {
+    let form = |wanted| {
+        let value = text.lines().last().unwrap_or_default().to_owned();
+        Err(RecipeError::Form { key: "build.dockerfile".to_owned(), value, wanted })
+    };
+    // Another escape character would hold for our lines, too.
+    let directive = |line: &str| {
+        let bare: String = line.to_ascii_lowercase().split_whitespace().collect();
+        bare.starts_with("#escape=") && bare != "#escape=\\"
+    };
+    if text.lines().take_while(|line| line.trim_start().starts_with('#')).any(directive) {
+        return form("a Dockerfile whose escape character is a backslash");
+    }
+    if text.trim_end().ends_with('\\') {
+        return form("a Dockerfile whose last instruction ends");
+    }
+    Ok(format!("{}\n", text.trim_end()))
 }
 
 impl Recipe {
@@ -125,6 +166,7 @@ impl Recipe {
             return Err(RecipeError::Long { key: key.to_owned() });
         }
         let _infallible = writeln!(self.text, "{line}");
+        self.keys.push(key.to_owned());
         Ok(())
     }
 

@@ -21,7 +21,8 @@ fn full() -> Instructions {
 }
 
 fn of(instructions: &Instructions) -> Result<String, RecipeError> {
-    dockerfile(&Wanted { base: "debian:13", packages: &[], instructions })
+    dockerfile(&Wanted { base: Base::Image("debian:13"), packages: &[], instructions })
+        .map(|recipe| recipe.text)
 }
 
 #[test]
@@ -30,7 +31,11 @@ fn the_recipe_is_what_it_was() {
         [("debian", "debian:13"), ("ubuntu", "ubuntu:24.04"), ("alpine", "docker.io/library/alpine:3.22")]
     {
         let packages = ["jq".to_owned(), "g++".to_owned()];
-        let text = dockerfile(&Wanted { base, packages: &packages, instructions: &full() }).unwrap();
+        let text =
+            dockerfile(&Wanted { base: Base::Image(base), packages: &packages, instructions: &full() })
+                .unwrap();
+        assert_eq!(text.text.lines().count(), text.keys.len());
+        let text = text.text;
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/recipe/expected/{file}.Dockerfile"));
         if std::env::var_os("CLAWKER_WRITE_EXPECTED").is_some() {
@@ -86,11 +91,28 @@ fn what_an_instruction_cannot_hold_is_refused_by_key() {
     let long = with(|it| it.root_run = vec!["x".repeat(70_000)]).unwrap_err();
     assert!(long.contains("root_run[0]"), "{long}");
     for base in ["", "-x", "a b", "$X", "a\nRUN id", "a AS b"] {
-        assert!(dockerfile(&Wanted { base, packages: &[], instructions: &full() }).is_err(), "{base:?}");
+        assert!(
+            dockerfile(&Wanted { base: Base::Image(base), packages: &[], instructions: &full() }).is_err(),
+            "{base:?}"
+        );
     }
     for package in ["-y", "a b", "$(id)", ""] {
         let packages = [package.to_owned()];
-        let wanted = Wanted { base: "a", packages: &packages, instructions: &full() };
+        let wanted = Wanted { base: Base::Image("a"), packages: &packages, instructions: &full() };
         assert!(dockerfile(&wanted).is_err(), "{package:?}");
     }
+}
+
+#[test]
+fn what_follows_a_dockerfile_of_the_project_s_own_is_ours() {
+    let after = |text: &str| {
+        dockerfile(&Wanted { base: Base::Dockerfile(text), packages: &[], instructions: &full() })
+    };
+    let recipe = after("FROM alpine\nRUN a && \\\n  b").unwrap();
+    assert!(recipe.text.starts_with("FROM alpine\nRUN a && \\\n  b\nUSER 0:0\nARG "), "{}", recipe.text);
+    assert_eq!(recipe.keys.len() + 3, recipe.text.lines().count());
+    for wrong in ["# escape=`\nFROM alpine", "#\n #Escape = `\nFROM alpine", "FROM alpine\nRUN a \\\n\n"] {
+        assert!(after(wrong).is_err(), "{wrong:?}");
+    }
+    after("# escape=\\\nFROM alpine").unwrap();
 }
