@@ -135,3 +135,36 @@ fn what_is_no_file_is_an_error_and_not_left_out() {
     let message = folder.load("p/sub/deep").map(drop).unwrap_err();
     assert!(message.ends_with("p/sub/.clawker.local.yaml:1:1: unknown key securty: did you mean security?"));
 }
+
+#[test]
+fn an_image_s_parts_come_from_the_nearest_file_and_its_paths_start_there() {
+    let folder = Folder::new("build");
+    folder.write(
+        "config/settings.yaml",
+        "build: {image: user:1, instructions: {copy: [{src: mine, dest: /m}], env: {A: user, B: user}}}\n",
+    );
+    folder.write("p/.clawker.yaml", "project: web\nbuild: {dockerfile: Dockerfile, packages: [jq]}\n");
+    let loaded = folder.load("p").unwrap();
+    let build = &loaded.config.build;
+    assert_eq!((build.image.as_deref(), build.dockerfile.as_deref()), (None, Some(Path::new("Dockerfile"))));
+    assert_eq!(build.instructions.copy[0].src, "mine");
+    let copy = "build.instructions.copy";
+    assert!(loaded.is_of_user(copy) && !loaded.is_of_user("build.dockerfile"));
+
+    folder.write(
+        "p/sub/.clawker.yaml",
+        "build: {image: near:1, instructions: {copy: [{src: ./tool, dest: /t}], env: {A: near}}}\n",
+    );
+    let loaded = folder.load("p/sub").unwrap();
+    let build = &loaded.config.build;
+    assert_eq!((build.image.as_deref(), build.dockerfile.as_deref()), (Some("near:1"), None));
+    assert_eq!((build.packages[0].as_str(), build.instructions.copy.len()), ("jq", 1));
+    assert_eq!(Path::new(&build.instructions.copy[0].src), Path::new("sub/tool"));
+    let env: Vec<_> = build.instructions.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(env, ["A=near", "B=user"]);
+    assert!(loaded.is_of_user("build.instructions.env.B") && !loaded.is_of_user("build.instructions.env.A"));
+    assert!(!loaded.is_of_user(copy) && !loaded.origins.contains_key("build.dockerfile"));
+    folder.write("p/sub/.clawker.yaml", "build: {dockerfile: D}\n");
+    let build = folder.load("p/sub").unwrap().config.build;
+    assert_eq!(build.dockerfile.as_deref(), Some(Path::new("sub/D")));
+}

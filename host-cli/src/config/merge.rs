@@ -88,6 +88,12 @@ impl Merged {
         nearest!(self, layer: security.git_credentials.copy_git_config);
         nearest!(self, layer: security.git_credentials.forward_https);
         nearest!(self, layer: security.git_credentials.forward_ssh);
+        // Each stands in the other's place: what a farther file says of the other no longer holds.
+        match (layer.gives("build.image"), layer.gives("build.dockerfile")) {
+            (true, false) => self.config.build.dockerfile = self.forget("build.dockerfile"),
+            (false, true) => self.config.build.image = self.forget("build.image"),
+            _ => {}
+        }
         nearest!(self, layer: build.image);
         nearest!(self, layer: workspace.default_mode);
         // Like rules, they narrow: no nearer file takes one away but by a pattern of its own that begins with `!`.
@@ -126,6 +132,14 @@ impl Merged {
         nearest!(self, layer: limits.memory);
         nearest!(self, layer: limits.cpus);
         nearest!(self, layer: limits.pids);
+    }
+}
+
+impl Merged {
+    /// A value that is none, and comes from nowhere.
+    fn forget<T>(&mut self, key: &str) -> Option<T> {
+        self.origins.remove(key);
+        None
     }
 }
 
