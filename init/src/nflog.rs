@@ -115,16 +115,33 @@ pub fn parse(bytes: &[u8]) -> impl Iterator<Item = LoggedFlow> {
     messages(bytes).filter(move |message| message.kind == kind).filter_map(|message| {
         let rest = message.payload.get(4..)?;
         let uid = attribute(rest, NFULA_UID).and_then(be32);
-        let flow = flow(attribute(rest, NFULA_PAYLOAD)?, uid)?;
-        match attribute(rest, NFULA_PREFIX).and_then(text)? {
-            LOG_OPEN => Some(LoggedFlow::Opened { flow }),
-            prefix => RefusalClass::from_name(prefix).map(|class| LoggedFlow::Refused { class, flow }),
+        let headers = headers(attribute(rest, NFULA_PAYLOAD)?)?;
+        let class = match attribute(rest, NFULA_PREFIX).and_then(text)? {
+            LOG_OPEN => return Some(LoggedFlow::Opened { flow: headers.flow(uid) }),
+            prefix => RefusalClass::from_name(prefix)?,
+        };
+        // The other side's last words on a connection that has ended here. They are counted.
+        if class == RefusalClass::Inbound && headers.opens_nothing() {
+            return None;
         }
+        Some(LoggedFlow::Refused { class, flow: headers.flow(uid) })
     })
 }
 
 /// Reads a packet from its IP header on.
 pub fn flow(packet: &[u8], uid: Option<u32>) -> Option<Flow> {
+    headers(packet).map(|headers| headers.flow(uid))
+}
+
+/// What is read of a packet.
+struct Headers<'a> {
+    proto: u8,
+    destination: String,
+    /// From the transport's header on; none in a later fragment.
+    transport: Option<&'a [u8]>,
+}
+
+fn headers(packet: &[u8]) -> Option<Headers<'_>> {
     let (proto, destination, transport) = match packet.first()? >> 4 {
         4 => {
             let length = usize::from(packet.first()? & 0xf) * 4;
@@ -140,15 +157,28 @@ pub fn flow(packet: &[u8], uid: Option<u32>) -> Option<Flow> {
         }
         _ => return None,
     };
-    let port = match proto {
-        // TCP, UDP, DCCP, SCTP, UDP-Lite.
-        6 | 17 | 33 | 132 | 136 => transport.and_then(|bytes| bytes.get(2..)).and_then(be16),
-        _ => None,
-    };
-    let asks = (proto, port) == (17, Some(DNS));
-    let message = transport.filter(|_| asks).and_then(|bytes| bytes.get(8..));
-    let question = message.and_then(question);
-    Some(Flow { proto: name(proto), destination, port, uid, question })
+    Some(Headers { proto, destination, transport })
+}
+
+impl Headers<'_> {
+    fn flow(self, uid: Option<u32>) -> Flow {
+        let Self { proto, destination, transport } = self;
+        let port = match proto {
+            // TCP, UDP, DCCP, SCTP, UDP-Lite.
+            6 | 17 | 33 | 132 | 136 => transport.and_then(|bytes| bytes.get(2..)).and_then(be16),
+            _ => None,
+        };
+        let asks = (proto, port) == (17, Some(DNS));
+        let message = transport.filter(|_| asks).and_then(|bytes| bytes.get(8..));
+        Flow { proto: name(proto), destination, port, uid, question: message.and_then(question) }
+    }
+
+    /// A TCP segment without SYN.
+    fn opens_nothing(&self) -> bool {
+        const SYN: u8 = 2;
+        let flags = self.transport.and_then(|bytes| bytes.get(13));
+        self.proto == 6 && flags.is_some_and(|flags| flags & SYN == 0)
+    }
 }
 
 /// The name that a DNS message asks for first (RFC 1035, 4.1); bytes that are no plain letters as `\\ddd`.
@@ -269,6 +299,18 @@ mod tests {
         packet.extend([6, 0, 0, 0, 0, 0, 0, 0]);
         packet.extend([0x80, 0, 1, 187]);
         assert_eq!(seen(&packet), ("tcp 2001:db8::9".into(), Some(443)));
+    }
+
+    #[test]
+    fn only_a_whole_tcp_header_without_syn_opens_nothing() {
+        let segment = |proto, flags: u8| {
+            let mut packet = ipv4(proto, 0, 0, 443);
+            packet.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, flags]);
+            headers(&packet).unwrap().opens_nothing()
+        };
+        assert_eq!([0x10, 0x11, 0x04].map(|flags| segment(6, flags)), [true; 3]);
+        assert_eq!([0x02, 0x12, 0xff].map(|flags| segment(6, flags)), [false; 3]);
+        assert!(!segment(17, 0) && !headers(&ipv4(6, 0, 0, 443)).unwrap().opens_nothing());
     }
 
     #[test]
