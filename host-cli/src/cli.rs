@@ -4,6 +4,7 @@ mod config;
 mod firewall;
 mod init;
 mod passed;
+mod pull;
 mod rule;
 mod run;
 mod shell;
@@ -19,6 +20,7 @@ pub use firewall::{
 };
 pub use init::InitArgs;
 pub use passed::PassedArgs;
+pub use pull::{DiffArgs, PullArgs};
 pub use rule::{ActionArg, RuleArgs};
 pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
 pub use shell::{CompletionsArgs, DoctorArgs, ManArgs, Shell, WordsArgs};
@@ -87,6 +89,10 @@ pub enum Command {
     Wait(WaitArgs),
     /// Copy files between here and an agent
     Cp(CpArgs),
+    /// Show what an agent changed in its copy of the project
+    Diff(DiffArgs),
+    /// Bring what an agent changed in its copy to the project
+    Pull(PullArgs),
     /// Remove agents
     Rm(RmArgs),
     /// Show what agents use of the machine

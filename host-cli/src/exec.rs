@@ -18,6 +18,8 @@ use crate::session::{self, Ended, Peer, Shape};
 
 /// How long after its output's end an exec may take to be counted as ended.
 const AFTERWARDS: Duration = Duration::from_secs(2);
+/// As many bytes are read at a time.
+const PIECE: usize = 64 << 10;
 
 /// A program for the user.
 #[derive(Debug)]
@@ -92,6 +94,27 @@ pub struct Output {
 /// # Errors
 /// When Docker does not do it.
 pub async fn quiet(engine: &Engine, run: Quiet<'_>) -> Result<Output, DockerError> {
+    let mut output = Output::default();
+    let code = each(engine, run, |stream, bytes| {
+        match stream {
+            Stream::Out => output.stdout.extend_from_slice(bytes),
+            Stream::Err => output.stderr.extend_from_slice(bytes),
+        }
+        Ok::<_, DockerError>(())
+    });
+    output.code = code.await?;
+    Ok(output)
+}
+
+/// Runs it and hands on what it writes, as it comes; its exit code, when it has ended.
+///
+/// # Errors
+/// When Docker does not do it, or the sink's own.
+pub async fn each<E: From<DockerError>>(
+    engine: &Engine,
+    run: Quiet<'_>,
+    mut sink: impl FnMut(Stream, &[u8]) -> Result<(), E>,
+) -> Result<Option<i64>, E> {
     let config = ExecConfig {
         attach_stdin: Some(!run.stdin.is_empty()),
         attach_stdout: Some(true),
@@ -103,23 +126,21 @@ pub async fn quiet(engine: &Engine, run: Quiet<'_>) -> Result<Output, DockerErro
     };
     let (id, connection) = begin(engine, run.container, config, false).await?;
     let broken = |source| DockerError::Broken { address: engine.address.clone(), source };
-    let Connection { mut stream, mut early } = connection;
+    let Connection { mut stream, early } = connection;
     if !run.stdin.is_empty() {
         stream.write_all(&run.stdin).await.map_err(broken)?;
         stream.shutdown().await.map_err(broken)?;
     }
-    stream.read_to_end(&mut early).await.map_err(broken)?;
-    let mut output = Output::default();
-    let taken: Result<(), std::convert::Infallible> = Demux::default().feed(&early, |stream, bytes| {
-        match stream {
-            Stream::Out => output.stdout.extend_from_slice(bytes),
-            Stream::Err => output.stderr.extend_from_slice(bytes),
+    let mut demux = Demux::default();
+    demux.feed(&early, &mut sink)?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count = stream.read(&mut piece).await.map_err(broken)?;
+        if count == 0 {
+            return Ok(finish(engine, &id).await?);
         }
-        Ok(())
-    });
-    let Ok(()) = taken;
-    output.code = finish(engine, &id).await?;
-    Ok(output)
+        demux.feed(piece.get(..count).unwrap_or_default(), &mut sink)?;
+    }
 }
 
 /// Runs a program of the stack as its container's own user; its exit code, and both of its outputs as text.

@@ -1,6 +1,8 @@
 //! What a project keeps from its agents: `.clawkerignore` files, in any of its folders, read as git reads `.gitignore`,
 //! and the patterns of `workspace.ignore` behind them. Looks and judges; it hides nothing itself.
 
+mod levels;
+
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
@@ -10,6 +12,8 @@ use std::path::{Path, PathBuf};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use nix::fcntl::OFlag;
+
+pub use levels::Levels;
 
 /// The file with patterns.
 pub const FILE: &str = ".clawkerignore";

@@ -51,6 +51,7 @@ pub mod post_init;
 pub mod project;
 pub mod prove;
 pub mod publish;
+pub mod pull;
 pub mod reached;
 pub mod recipe;
 pub mod reference;

@@ -4,8 +4,9 @@
 mod pack;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,10 +27,13 @@ use crate::exit::Failure;
 use crate::ignored::Ignored;
 use crate::launch::{self, Interrupt};
 use crate::paths::Paths;
-use crate::store;
+use crate::pull::base;
+use crate::store::{self, StoreError};
+
+pub use pack::FOLDER;
 
 /// Where the volume lies in the container that is only copied into and never runs.
-const PLACE: &str = "/clawker-copy";
+pub const PLACE: &str = "/clawker-copy";
 /// The label that tells one copy from another.
 const COPY_LABEL: &str = "clawker.copy";
 /// How long a copy may take.
@@ -78,6 +82,41 @@ fn mark(paths: &Paths, id: &str) -> PathBuf {
     paths.state.join("snapshots").join(format!("{id}.json"))
 }
 
+/// Says where it is recorded what the copy began with.
+pub fn base_file(paths: &Paths, id: &str) -> PathBuf {
+    mark(paths, id).with_extension("base")
+}
+
+/// Keeps other commands from an agent's copy.
+///
+/// # Errors
+/// When one is at it.
+pub fn lock(paths: &Paths, id: &str) -> Result<Flock<File>, Failure> {
+    let path = mark(paths, id).with_extension("lock");
+    store::make_folder(&paths.state.join("snapshots"))?;
+    // Never renamed over: a lock is on the file, not on its name.
+    let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = open.map_err(|error| StoreError::io(&path, error))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        Failure::new("Another clawker command is at this agent's copy of the project; wait for it")
+    })
+}
+
+/// The number of an agent's copy, if there is one and it is whole.
+///
+/// # Errors
+/// [`DockerError`].
+pub async fn whole(
+    paths: &Paths,
+    engine: &Engine,
+    container: &str,
+    id: &str,
+) -> Result<Option<String>, DockerError> {
+    let marked = std::fs::read_to_string(mark(paths, id)).ok();
+    let found = find(engine, &volume(container)).await?.filter(|found| found.id.as_deref() == Some(id));
+    Ok(found.and_then(|found| found.copy).filter(|copy| marked.as_ref() == Some(copy)))
+}
+
 /// The agent's volume: the one that it has, if that is whole, else a new copy.
 ///
 /// # Errors
@@ -90,10 +129,7 @@ pub async fn ensure(
 ) -> Result<String, Failure> {
     let name = volume(wanted.container);
     let mark = mark(&ctx.paths, wanted.id);
-    store::write_atomically(&mark.with_extension("lock"), b"", 0o600)?;
-    let lock = File::open(mark.with_extension("lock"))?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
-        .map_err(|_| Failure::new("This project is being copied for this agent already; wait for that"))?;
+    let _lock = lock(&ctx.paths, wanted.id)?;
     if let Some(found) = find(engine, &name).await? {
         if found.id.as_deref() != Some(wanted.id) {
             return Err(Failure::new(format!(
@@ -104,11 +140,14 @@ pub async fn ensure(
         if !wanted.fresh && found.copy.is_some() && marked == found.copy {
             return Ok(name);
         }
+        remove_helper(engine, wanted.container).await;
         // The volume first: a container may still hold it, and then the copy in it stays whole. A mark without it is of no
         // harm, for its number fits no other.
         engine.api.remove_volume(&name, None::<RemoveVolumeOptions>).await.map_err(DockerError::from)?;
     }
     store::remove(&mark)?;
+    let base = base_file(&ctx.paths, wanted.id);
+    store::remove(&base)?;
     let number = agent::new_secret()?;
     let labels = [("clawker.role", "snapshot".to_owned()), ("clawker.id", wanted.id.to_owned())]
         .into_iter()
@@ -121,12 +160,12 @@ pub async fn ensure(
         ..VolumeCreateRequest::default()
     };
     engine.api.create_volume(request).await.map_err(DockerError::from)?;
-    let copied = copy(ctx, engine, wanted, &name, interrupt).await;
-    let remove = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
-    let _ = engine.api.remove_container(&helper(wanted), Some(remove)).await;
+    let copied = copy(ctx, engine, wanted, &number, interrupt).await;
+    remove_helper(engine, wanted.container).await;
     let copied = copied.and_then(|()| if interrupt.came() { Err(launch::interrupted()) } else { Ok(()) });
     let marked = copied.and_then(|()| Ok(store::write_atomically(&mark, number.as_bytes(), 0o600)?));
     if let Err(failure) = marked {
+        let _ = store::remove(&base);
         let _ = engine.api.remove_volume(&name, None::<RemoveVolumeOptions>).await;
         return Err(failure);
     }
@@ -141,9 +180,12 @@ pub async fn remove(paths: &Paths, engine: &Engine, container: &str, id: &str) -
     let name = volume(container);
     let was = exists(engine, container, id).await?;
     if was {
+        let _lock = lock(paths, id)?;
+        remove_helper(engine, container).await;
         engine.api.remove_volume(&name, None::<RemoveVolumeOptions>).await.map_err(DockerError::from)?;
     }
     store::remove(&mark(paths, id))?;
+    store::remove(&base_file(paths, id))?;
     Ok(was)
 }
 
@@ -172,8 +214,47 @@ async fn find(engine: &Engine, name: &str) -> Result<Option<Found>, DockerError>
     }
 }
 
-fn helper(wanted: &Wanted<'_>) -> String {
-    format!("{}.copy", wanted.container)
+/// The container through which a volume is written and read, and which never runs.
+fn helper(container: &str) -> String {
+    format!("{container}.copy")
+}
+
+/// Makes it, and takes one away that a killed command left: the lock says that none is at work.
+///
+/// # Errors
+/// When the volume or the image isn't there.
+pub async fn make_helper(
+    engine: &Engine,
+    container: &str,
+    image: &str,
+    read_only: bool,
+) -> Result<String, DockerError> {
+    remove_helper(engine, container).await;
+    let volume = Mount {
+        read_only: Some(read_only),
+        ..mount(&volume(container), &Path::new(PLACE).join(pack::FOLDER))
+    };
+    let body = ContainerCreateBody {
+        image: Some(image.to_owned()),
+        entrypoint: Some(vec!["/none".to_owned()]),
+        labels: Some(HashMap::from([("clawker.role".to_owned(), "copy".to_owned())])),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![volume]),
+            network_mode: Some("none".to_owned()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    let helper = helper(container);
+    let options = CreateContainerOptions { name: Some(helper.clone()), ..Default::default() };
+    engine.api.create_container(Some(options), body).await?;
+    Ok(helper)
+}
+
+/// Takes it away.
+pub async fn remove_helper(engine: &Engine, container: &str) {
+    let remove = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
+    let _ = engine.api.remove_container(&helper(container), Some(remove)).await;
 }
 
 /// Streams the project into the volume, through a container that never runs.
@@ -181,26 +262,14 @@ async fn copy(
     ctx: &Context,
     engine: &Engine,
     wanted: &Wanted<'_>,
-    volume: &str,
+    number: &str,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let helper = helper(wanted);
-    // Of a command that was killed: the lock says that none is at work.
-    let remove = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
-    let _ = engine.api.remove_container(&helper, Some(remove)).await;
-    let body = ContainerCreateBody {
-        image: Some(wanted.image.to_owned()),
-        entrypoint: Some(vec!["/none".to_owned()]),
-        labels: Some(HashMap::from([("clawker.role".to_owned(), "copy".to_owned())])),
-        host_config: Some(HostConfig {
-            mounts: Some(vec![mount(volume, &Path::new(PLACE).join(pack::FOLDER))]),
-            network_mode: Some("none".to_owned()),
-            ..HostConfig::default()
-        }),
-        ..ContainerCreateBody::default()
-    };
-    let options = CreateContainerOptions { name: Some(helper.clone()), ..Default::default() };
-    engine.api.create_container(Some(options), body).await.map_err(DockerError::from)?;
+    let helper = make_helper(engine, wanted.container, wanted.image, false).await?;
+    let base = base_file(&ctx.paths, wanted.id);
+    let record = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&base);
+    let begun = record.and_then(|file| base::Writer::begin(BufWriter::new(file), number, wanted.image));
+    let begun = begun.map_err(|error| StoreError::io(&base, error))?;
 
     let (sender, receiver) = tokio::sync::mpsc::channel(8);
     let done = Arc::new(AtomicU64::new(0));
@@ -208,6 +277,7 @@ async fn copy(
         root: wanted.project.to_owned(),
         hidden: wanted.hidden.iter().map(|one| one.path.clone()).collect(),
         owner: wanted.owner,
+        base: begun,
     };
     let sink = pack::Sink::new(sender, interrupt.clone(), Arc::clone(&done));
     let packing = tokio::task::spawn_blocking(move || job.pack(sink));

@@ -1,19 +1,19 @@
 //! `clawker cp`: files between the host and an agent. What comes in is the agent's; what comes out is the user's.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bollard::query_parameters::{
     ContainerArchiveInfoOptions, DownloadFromContainerOptions, UploadToContainerOptions,
 };
 use futures_util::{StreamExt, stream};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Sender, channel};
 
 use crate::cli::CpArgs;
 use crate::config;
 use crate::context::Context;
-use crate::copy::{CopyError, Owner, Place, Spot, pack, unpack};
+use crate::copy::{CopyError, Incoming, Owner, Place, Spot, pack, unpack};
 use crate::docker::{DockerError, Engine};
 use crate::exit::{FAILED, Failure, OK, Outcome};
 use crate::store::{self, AgentRecord};
@@ -162,32 +162,6 @@ async fn folder(engine: &Engine, id: &str, path: &str) -> Result<Option<String>,
         return Err(Failure::new(format!("{OURS} in the container is clawker's own; copy elsewhere")));
     }
     Ok((found.file_mode & IS_FOLDER != 0).then_some(path))
-}
-
-/// Docker's pieces, read by a thread.
-struct Incoming {
-    receiver: Receiver<io::Result<Vec<u8>>>,
-    piece: io::Cursor<Vec<u8>>,
-}
-
-impl Incoming {
-    fn new(receiver: Receiver<io::Result<Vec<u8>>>) -> Self {
-        Self { receiver, piece: io::Cursor::default() }
-    }
-}
-
-impl Read for Incoming {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.piece.read(buffer)? {
-                0 if !buffer.is_empty() => match self.receiver.blocking_recv() {
-                    Some(piece) => self.piece = io::Cursor::new(piece?),
-                    None => return Ok(0),
-                },
-                count => return Ok(count),
-            }
-        }
-    }
 }
 
 /// A thread's pieces, for Docker.

@@ -6,6 +6,7 @@ pub mod chosen;
 pub mod completions;
 pub mod config;
 pub mod cp;
+pub mod diff;
 pub mod doctor;
 pub mod exec;
 pub mod extras;
@@ -19,6 +20,7 @@ pub mod man;
 pub mod pause;
 pub mod prove;
 pub mod ps;
+pub mod pull;
 pub mod rename;
 pub mod restart;
 pub mod rm;
@@ -73,6 +75,8 @@ pub fn dispatch(cli: Cli) -> Outcome {
         Command::Stop(args) => block_on(stop::run(&ctx, &args)),
         Command::Start(args) => block_on(start::run(&ctx, &args)),
         Command::Cp(args) => block_on(cp::run(&ctx, &args)),
+        Command::Diff(args) => block_on(diff::run(&ctx, &args)),
+        Command::Pull(args) => block_on(pull::run(&ctx, &args)),
         Command::Restart(args) => block_on(restart::run(&ctx, &args)),
         Command::Pause(args) => block_on(pause::pause(&ctx, &args)),
         Command::Unpause(args) => block_on(pause::unpause(&ctx, &args)),

@@ -150,8 +150,10 @@ fn values(command: &str, arg: &Arg, at: usize, known: &Known) -> Vec<Candidate> 
     match (command, arg.get_id().as_str()) {
         // A new name is anybody's guess.
         ("run", "agent") => Vec::new(),
-        ("exec", "words") if at > 0 => Vec::new(),
-        (_, "agent" | "agents" | "name" | "names") | ("exec", "words") => known.agents.clone(),
+        ("exec" | "diff" | "pull", "words") if at > 0 => Vec::new(),
+        (_, "agent" | "agents" | "name" | "names") | ("exec" | "diff" | "pull", "words") => {
+            known.agents.clone()
+        }
         ("cp", "from" | "to") => {
             let place = |one: &Candidate| Candidate { word: format!("{}:", one.word), ..one.clone() };
             known.agents.iter().map(place).collect()
@@ -201,6 +203,8 @@ mod tests {
             ("exec ", vec!["dev", "api"]),
             ("exec dev ", vec![]),
             ("exec dev --", vec![]),
+            ("pull d", vec!["dev"]),
+            ("diff dev s", vec![]),
             ("run --agent ", vec![]),
             ("run --mo", vec!["--mode"]),
             ("run -- --mo", vec![]),

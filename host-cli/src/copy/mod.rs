@@ -3,6 +3,7 @@
 //! above it and never through a link, so that nothing is read or written outside of what was named, whatever the agent
 //! changes meanwhile.
 
+mod incoming;
 mod pack;
 mod place;
 mod tree;
@@ -13,6 +14,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub use incoming::Incoming;
 pub use pack::{Owner, pack};
 pub use place::{Place, Spot, open_folder};
 pub use unpack::unpack;

@@ -1,5 +1,5 @@
 //! A project as a tar stream: read through folders that are held open, so that nobody who renames beside us leads it out of
-//! the project. Memory stays bounded: chunks wait until Docker takes them.
+//! the project. Memory stays bounded: chunks wait until Docker takes them. What was sent is recorded on the way.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -16,6 +16,9 @@ use tar::{Builder, EntryType, Header};
 use tokio::sync::mpsc::Sender;
 
 use crate::launch::Interrupt;
+use crate::pull::base;
+use crate::pull::hold::is_git;
+use crate::pull::node::{Hashing, MODE, Node};
 
 /// The folder in the stream that becomes the project; one of its own, so that its owner is set as well.
 pub const FOLDER: &str = "project";
@@ -31,14 +34,15 @@ pub struct PackError {
 }
 
 /// What to pack.
-#[derive(Debug)]
-pub struct Job {
+pub struct Job<B: Write> {
     /// The project.
     pub root: PathBuf,
     /// What stays out, with all that is in it; from the project's folder.
     pub hidden: BTreeSet<PathBuf>,
     /// To whom everything belongs.
     pub owner: (u32, u32),
+    /// Where it is recorded.
+    pub base: base::Writer<B>,
 }
 
 /// Where the stream goes; says when it is to end.
@@ -75,11 +79,11 @@ impl Write for Sink {
     }
 }
 
-impl Job {
+impl<B: Write> Job<B> {
     /// Packs all of it; how many sockets, pipes and devices were left out.
     ///
     /// # Errors
-    /// [`PackError`] of the first that can't be read or sent.
+    /// [`PackError`] of the first that can't be read, sent or recorded.
     pub fn pack<W: Write>(self, sink: W) -> Result<u64, PackError> {
         let mut packing =
             Packing { builder: Builder::new(sink), linked: HashMap::new(), skipped: 0, job: self };
@@ -87,6 +91,10 @@ impl Job {
         let failed = |source| PackError { path: root.clone(), source };
         let folder = open(&root, OFlag::O_DIRECTORY).map_err(failed)?;
         packing.folder(&folder, Path::new(""))?;
+        for path in &packing.job.hidden {
+            packing.job.base.hidden(path).map_err(failed)?;
+        }
+        packing.job.base.finish().map_err(failed)?;
         let mut sink = packing.builder.into_inner().map_err(failed)?;
         sink.flush().map_err(failed)?;
         Ok(packing.skipped)
@@ -98,21 +106,28 @@ fn open(path: &Path, more: OFlag) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }
 
-struct Packing<W: Write> {
+struct Packing<W: Write, B: Write> {
     builder: Builder<W>,
-    /// Where a file with several names went first.
-    linked: HashMap<(u64, u64), PathBuf>,
+    /// Where a file with several names went first, and what it was.
+    linked: HashMap<(u64, u64), (PathBuf, Node)>,
     skipped: u64,
-    job: Job,
+    job: Job<B>,
 }
 
-impl<W: Write> Packing<W> {
+impl<W: Write, B: Write> Packing<W, B> {
+    /// Records what was packed. What is in a `.git` never comes back as files.
+    fn record(&mut self, path: &Path, node: &Node) -> io::Result<()> {
+        let in_git = path.parent().is_some_and(|folder| folder.iter().any(is_git));
+        if in_git { Ok(()) } else { self.job.base.node(path, node) }
+    }
+
     fn folder(&mut self, folder: &File, path: &Path) -> Result<(), PackError> {
         let shown = self.job.root.join(path);
         let failed = |source| PackError { path: shown.clone(), source };
         let about = folder.metadata().map_err(failed)?;
         let mut header = self.header(&about, EntryType::Directory);
         self.builder.append_data(&mut header, Path::new(FOLDER).join(path), io::empty()).map_err(failed)?;
+        self.record(path, &Node::Folder).map_err(failed)?;
         // The kernel's own link to the open folder: what is named behind it is in there, wherever it was moved.
         let here = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
         for entry in fs::read_dir(&here).map_err(failed)? {
@@ -140,7 +155,8 @@ impl<W: Write> Packing<W> {
         if about.is_symlink() {
             let leads_to = fs::read_link(real).map_err(failed)?;
             let mut header = self.header(&about, EntryType::Symlink);
-            return self.builder.append_link(&mut header, target, leads_to).map_err(failed);
+            self.builder.append_link(&mut header, target, &leads_to).map_err(failed)?;
+            return self.record(path, &Node::Link(leads_to)).map_err(failed);
         }
         if !about.is_file() {
             self.skipped += 1;
@@ -152,18 +168,23 @@ impl<W: Write> Packing<W> {
             return Err(failed(io::Error::other("it was replaced meanwhile")));
         }
         let inode = (about.dev(), about.ino());
-        if let Some(first) = self.linked.get(&inode) {
+        if let Some((first, node)) = self.linked.get(&inode).cloned() {
             let mut header = self.header(&about, EntryType::Link);
-            return self.builder.append_link(&mut header, target, first).map_err(failed);
-        }
-        if about.nlink() > 1 {
-            self.linked.insert(inode, target.clone());
+            self.builder.append_link(&mut header, target, first).map_err(failed)?;
+            return self.record(path, &node).map_err(failed);
         }
         let mut header = self.header(&about, EntryType::Regular);
         header.set_size(about.len());
         // One that shrinks meanwhile is filled up: its length has been said.
-        let content = file.chain(io::repeat(0)).take(about.len());
-        self.builder.append_data(&mut header, target, content).map_err(failed)
+        let mut content = Hashing::new(file.chain(io::repeat(0)).take(about.len()));
+        self.builder.append_data(&mut header, &target, &mut content).map_err(failed)?;
+        let (hash, len) = content.finish();
+        let node = Node::File { hash, len, mode: about.mode() & MODE };
+        self.record(path, &node).map_err(failed)?;
+        if about.nlink() > 1 {
+            self.linked.insert(inode, (target, node));
+        }
+        Ok(())
     }
 
     fn header(&self, about: &Metadata, kind: EntryType) -> Header {
@@ -204,7 +225,12 @@ mod tests {
         fs::set_permissions(root.join("a b"), fs::Permissions::from_mode(0o4751)).unwrap();
         nix::unistd::mkfifo(&root.join("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
 
-        let job = Job { root: root.clone(), hidden: ["secrets".into()].into(), owner: (1001, 1002) };
+        fs::create_dir_all(root.join(".git/objects")).unwrap();
+        fs::write(root.join(".git/HEAD"), "5").unwrap();
+
+        let recorded = root.with_extension("base");
+        let base = base::Writer::begin(File::create(&recorded).unwrap(), "7", "image").unwrap();
+        let job = Job { root: root.clone(), hidden: ["secrets".into()].into(), owner: (1001, 1002), base };
         let mut bytes = Vec::new();
         assert_eq!(job.pack(&mut bytes).unwrap(), 1);
         let mut seen = HashMap::new();
@@ -217,6 +243,17 @@ mod tests {
             seen.insert(path, (header.entry_type(), header.mode().unwrap(), leads_to, text));
         }
         fs::remove_dir_all(&root).unwrap();
+        let base = base::Base::load(&recorded).unwrap().unwrap();
+        fs::remove_file(recorded).unwrap();
+        assert_eq!((base.number.as_str(), base.hidden.len()), ("7", 1));
+        assert_eq!(base.tree[Path::new("z")], base.tree[Path::new("a b")], "two names of a file");
+        assert_eq!(base.tree[Path::new("out")], Node::Link("/etc/passwd".into()));
+        // What is packed is recorded, but for what is in the repository.
+        let all: Vec<_> =
+            seen.keys().filter(|path| !path.starts_with(".git") || *path == Path::new(".git")).collect();
+        assert_eq!(base.tree.len(), all.len());
+        assert!(all.iter().all(|path| base.tree.contains_key(*path)));
+        assert_eq!(seen[Path::new(".git/HEAD")].3, "5");
         assert_eq!(seen[Path::new("")].0, EntryType::Directory);
         assert_eq!(seen[odd].3, "2");
         assert_eq!(seen[&Path::new(&long).join("end")].3, "4");

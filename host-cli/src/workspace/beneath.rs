@@ -1,6 +1,8 @@
 //! Files of a folder that an agent can write, reached without ever leaving it: the kernel resolves each path below
 //! the folder's descriptor and refuses symbolic links on the way (openat2(2)).
 
+mod swap;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,6 +16,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, symlinkat, unlinkat};
+
+pub use swap::Swap;
 
 /// A folder and what is below it.
 #[derive(Debug)]
