@@ -323,3 +323,22 @@ fn show(ctx: &Context, bytes: u64, end: bool) {
     };
     let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::test_folder;
+
+    #[test]
+    fn two_commands_are_never_at_the_same_copy() {
+        let folder = test_folder("copy-lock");
+        let paths =
+            Paths { state: folder.clone(), config: folder.clone(), cache: folder.clone(), instance: None };
+        let first = lock(&paths, "a").unwrap();
+        assert!(lock(&paths, "a").is_err());
+        assert!(lock(&paths, "b").is_ok(), "another agent's");
+        drop(first);
+        assert!(lock(&paths, "a").is_ok());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -130,6 +130,9 @@ pub(super) fn kind(change: &Change) -> &'static str {
 
 /// In numbers, for people.
 pub(super) fn numbers(change: &Change, sides: &Sides, until: Instant) -> String {
+    if kind(change) == "link" {
+        return "link".to_owned();
+    }
     match (sides.count(until), change.how()) {
         (_, How::Mode) => {
             let now = change.agent.as_ref().is_some_and(Node::is_executable);

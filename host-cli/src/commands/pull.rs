@@ -124,7 +124,8 @@ pub async fn run(ctx: &Context, args: &PullArgs) -> Outcome {
     }
     let mut done = false;
     if !args.dry_run {
-        let question = format!("Write these {coming} changes to {}?", whose.dir.display());
+        let what = if coming == 1 { "this change".to_owned() } else { format!("these {coming} changes") };
+        let question = format!("Write {what} to {}?", whose.dir.display());
         if coming > 0 && !ctx.ask(&output::escape(&question), args.yes)? {
             return Err(Failure::new("Nothing was written"));
         }
@@ -156,7 +157,7 @@ pub async fn run(ctx: &Context, args: &PullArgs) -> Outcome {
         ctx.output.value(&Report { agent: whose.agent.as_str(), done, changes: told, ignored: left_out })?;
     } else if done && coming > 0 {
         let came = told.iter().filter(|one| one.comes()).count();
-        ctx.output.note(&format!("{came} of {} changes written", told.len()));
+        ctx.output.note(&format!("Written: {came} of {}", told.len()));
     }
     Ok(if all_came { OK } else { FAILED })
 }

@@ -24,6 +24,10 @@ const MAX_BYTES: u64 = 256 << 30;
 const SMALL: u64 = 1 << 20;
 /// As long as all of them together are not more than this.
 const MAX_SMALL: u64 = 256 << 20;
+/// `.gitignore` files that are longer, all of them together, are not heeded: patterns take time.
+const MAX_IGNORES: usize = 512 << 10;
+/// As much of a path is told.
+const MAX_TOLD: usize = 200;
 /// What a path may be, in bytes, for the kernel (`PATH_MAX`, with room for what is written beside).
 const MAX_PATH: usize = 4000;
 /// A block of an archive. Two of zeros are its end.
@@ -84,7 +88,8 @@ pub fn read(from: impl Read, keep: &Keep<'_>, spool: &mut Spool) -> Result<Seen,
         Keep::Small(_) => HashSet::new(),
         Keep::These(hashes) => hashes.values().copied().collect(),
     };
-    let mut reading = Reading { seen: Seen::default(), keep, spool, bytes: 0, lens };
+    let mut reading =
+        Reading { seen: Seen::default(), keep, spool, bytes: 0, lens, ignores_left: MAX_IGNORES };
     let mut end = 0;
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -107,6 +112,7 @@ struct Reading<'a> {
     bytes: u64,
     /// Lengths of what is wanted.
     lens: HashSet<u64>,
+    ignores_left: usize,
 }
 
 impl Reading<'_> {
@@ -124,7 +130,7 @@ impl Reading<'_> {
         let path = place(&raw).ok_or_else(|| malformed("has a path that leads elsewhere"))?;
         let in_git = path.parent().is_some_and(|folder| folder.iter().any(is_git));
         self.bytes = self.bytes.saturating_add(entry.size());
-        let too_large = |what| ArchiveError::TooLarge { path: shown(&path), what };
+        let too_large = |what| ArchiveError::TooLarge { path: told(path.as_os_str().as_bytes()), what };
         if self.bytes > MAX_BYTES {
             return Err(too_large("256 GB"));
         }
@@ -169,8 +175,8 @@ impl Reading<'_> {
     fn file<R: Read>(&mut self, entry: &mut Entry<'_, R>, path: &Path) -> Result<Node, ArchiveError> {
         let len = entry.size();
         let mode = entry.header().mode()? & MODE;
-        let is_ignore = path.file_name() == Some(OsStr::new(".gitignore"));
         let in_memory = len <= SMALL;
+        let is_ignore = in_memory && path.file_name() == Some(OsStr::new(".gitignore"));
         let wanted = match self.keep {
             Keep::Small(_) => in_memory && self.spool.len() + len <= MAX_SMALL,
             Keep::These(_) => self.lens.contains(&len),
@@ -201,10 +207,19 @@ impl Reading<'_> {
             }
             self.spool.keep(hash, len);
         }
-        if is_ignore && in_memory {
+        if is_ignore && bytes.len() <= self.ignores_left {
+            self.ignores_left -= bytes.len();
             self.seen.ignores.insert(path.to_owned(), bytes);
         }
         Ok(node)
+    }
+}
+
+/// A path for people, or its beginning.
+fn told(raw: &[u8]) -> String {
+    match raw.get(..MAX_TOLD) {
+        Some(begin) if raw.len() > MAX_TOLD => format!("{}…", shown(Path::new(OsStr::from_bytes(begin)))),
+        _ => shown(Path::new(OsStr::from_bytes(raw))),
     }
 }
 
