@@ -29,6 +29,7 @@ fn what_is_named_is_hidden_bound_and_copied_and_a_copy_stays_apart() {
     world.must(&["rm", "-f", "open"]).unwrap();
 
     fs::write(project.join(".clawkerignore"), "secrets/\n.env\n*.pem\n").unwrap();
+    // The look at the workspace doesn't know who wrote it.
     world.must(&["workspace", "--accept"]).unwrap();
     world.agent("bound").unwrap();
     assert_eq!(seen("bound"), "four");

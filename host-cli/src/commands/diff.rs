@@ -24,6 +24,8 @@ use crate::{ignored, pull, snapshot};
 
 /// For how long the smallest differences are looked for.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes in one, as disks are sold.
+const MEGABYTE: u64 = 1_000_000;
 /// As much is gathered before it is written.
 const PIECE: usize = 1 << 16;
 
@@ -143,8 +145,11 @@ pub(super) fn numbers(change: &Change, sides: &Sides, until: Instant) -> String 
         (Some((0, 0)), _) if kind(change) == "file" => "empty".to_owned(),
         (Some((0, 0)), _) => kind(change).to_owned(),
         (Some((added, removed)), _) => format!("+{added} -{removed}"),
-        (None, _) if sides.is_binary() => "binary".to_owned(),
-        (None, _) => "not shown".to_owned(),
+        (None, _) => match change.agent.as_ref().or(change.base.as_ref()) {
+            Some(Node::File { len, .. }) if *len > MEGABYTE => format!("{} MB", len / MEGABYTE),
+            Some(Node::File { len, .. }) => format!("{len} bytes"),
+            _ => "not shown".to_owned(),
+        },
     }
 }
 

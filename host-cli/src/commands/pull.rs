@@ -16,7 +16,7 @@ use crate::exit::{FAILED, Failure, OK, Outcome};
 use crate::output;
 use crate::pull::fetch::{self, Careful};
 use crate::pull::hold::{Held, Holder};
-use crate::pull::node::Node;
+use crate::pull::node::{Node, Tree};
 use crate::pull::plan::{Change, How, Verdict, judge};
 use crate::pull::sides::Sides;
 use crate::pull::text;
@@ -117,30 +117,20 @@ pub async fn run(ctx: &Context, args: &PullArgs) -> Outcome {
         planned.push(one.map_err(|error| Failure::new(format!("Can't read {}: {error}", ignored::FILE)))?);
     }
     let coming = planned.iter().filter(|one| one.comes()).count();
+    let project = Project { host: &root, spool: &copy.spool, owner: root.owner()? };
+    let mut listed = list(args, &whose, &project, &planned);
     if !ctx.output.json {
-        let project = Project { host: &root, spool: &copy.spool, owner: root.owner()? };
-        output::write_stdout(list(args, &whose, &project, &planned).as_bytes())?;
+        output::write_stdout(std::mem::take(&mut listed).as_bytes())?;
         tell(ctx, &engine, &whose, &planned, left_out).await;
     }
-    let mut done = false;
     if !args.dry_run {
         let what = if coming == 1 { "this change".to_owned() } else { format!("these {coming} changes") };
-        let question = format!("Write {what} to {}?", whose.dir.display());
-        if coming > 0 && !ctx.ask(&output::escape(&question), args.yes)? {
+        let dir = output::escape(&whose.dir.to_string_lossy());
+        if coming > 0 && !ctx.ask(&format!("{listed}Write {what} to {dir}?"), args.yes)? {
             return Err(Failure::new("Nothing was written"));
         }
         careful.end_at_once(false);
-        let project = Project { host: &root, spool: &copy.spool, owner: root.owner()? };
-        for at in order(&planned) {
-            let Some(one) = planned.get_mut(at).filter(|_| !careful.interrupt.came()) else { continue };
-            write(ctx, &project, one);
-            if one.comes() || one.fate == Fate::Same {
-                settle(&mut base.tree, &one.item.change, &copy.seen.tree);
-            }
-            if one.comes() && one.item.change.agent.is_none() {
-                project.clear_folders(&one.item.change.path, &copy.seen.tree);
-            }
-        }
+        apply(ctx, &project, &careful, &mut planned, &mut base.tree, &copy.seen.tree);
         base.save(&snapshot::base_file(&ctx.paths, &whose.id))?;
         if careful.interrupt.came() {
             return Err(Failure::new(
@@ -149,8 +139,8 @@ pub async fn run(ctx: &Context, args: &PullArgs) -> Outcome {
         }
         careful.end_at_once(true);
         guard::notice(ctx);
-        done = true;
     }
+    let done = !args.dry_run;
     let told: Vec<_> = planned.iter().filter(|one| one.fate != Fate::Same).collect();
     let all_came = told.iter().all(|one| one.comes());
     if ctx.output.json {
@@ -221,23 +211,43 @@ fn order(planned: &[Planned]) -> Vec<usize> {
     gone.into_iter().rev().chain(come).collect()
 }
 
+/// Writes what comes, until an interrupt; what both sides have then is the base.
+fn apply(
+    ctx: &Context,
+    project: &Project<'_>,
+    careful: &Careful,
+    planned: &mut [Planned],
+    base: &mut Tree,
+    agent: &Tree,
+) {
+    for at in order(planned) {
+        let Some(one) = planned.get_mut(at).filter(|_| !careful.interrupt.came()) else { return };
+        write(ctx, project, one);
+        if one.comes() || one.fate == Fate::Same {
+            settle(base, &one.item.change, agent);
+        }
+        if one.comes() && one.item.change.agent.is_none() {
+            project.clear_folders(&one.item.change.path, agent);
+        }
+    }
+}
+
 fn write(ctx: &Context, project: &Project<'_>, one: &mut Planned) {
     let written = match (&one.fate, &one.beside_path, &one.item.change.agent) {
         (Fate::Taken | Fate::Theirs, _, _) => project.take(&one.item),
         (Fate::Beside, Some(path), Some(agent)) => project.put_beside(path, agent),
         _ => return,
     };
+    let name = text::name("", &one.item.change.path);
     match written {
         Ok(Swap::Done) => {}
         Ok(Swap::Changed) => {
-            ctx.output.note(&format!(
-                "{} is something else by now, or something is in its way; it stays",
-                one.path
-            ));
+            ctx.output
+                .note(&format!("{} is something else by now, or something is in its way; it stays", name));
             one.fate = Fate::Conflict;
         }
         Err(error) => {
-            ctx.output.note(&format!("Can't write {}: {error}", one.path));
+            ctx.output.note(&format!("Can't write {name}: {error}"));
             one.fate = Fate::Failed;
         }
     }

@@ -35,7 +35,8 @@ async fn tell_of_the_copy(ctx: &Context, engine: &Engine, record: &AgentRecord) 
     if snapshot::exists(engine, &record.container, &record.id).await? {
         let (agent, volume) = (&record.agent, snapshot::volume(&record.container));
         ctx.output.note(&format!(
-            "The copy of the project that {agent} worked on is kept; remove it: docker volume rm {volume}"
+            "The copy of the project that {agent} worked on is kept; bring back what it changed: clawker pull {agent}, or \
+             remove it: docker volume rm {volume}"
         ));
     }
     Ok(())

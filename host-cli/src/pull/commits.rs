@@ -28,10 +28,9 @@ const MAX_PACK: u64 = 4 << 30;
 const MAX_COMPLAINT: usize = 4 << 10;
 
 /// What holds for the host's git: no hook, no program, no other place than the pack, every object checked.
-const CAREFUL: [&str; 9] = [
+const CAREFUL: [&str; 8] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
-    "core.alternateRefsCommand=",
     "fetch.fsckObjects=true",
     "transfer.fsckObjects=true",
     "protocol.allow=never",
