@@ -36,6 +36,9 @@ pub use pack::FOLDER;
 pub const PLACE: &str = "/clawker-copy";
 /// The label that tells one copy from another.
 const COPY_LABEL: &str = "clawker.copy";
+/// The label that says what something in Docker is for, and what it says of the container that a volume is copied through.
+const ROLE_LABEL: &str = "clawker.role";
+const HELPER_ROLE: &str = "copy";
 /// How long a copy may take.
 const COPY_TIME: Duration = Duration::from_secs(6 * 60 * 60);
 /// How often progress is shown.
@@ -237,7 +240,7 @@ pub async fn make_helper(
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),
         entrypoint: Some(vec!["/none".to_owned()]),
-        labels: Some(HashMap::from([("clawker.role".to_owned(), "copy".to_owned())])),
+        labels: Some(HashMap::from([(ROLE_LABEL.to_owned(), HELPER_ROLE.to_owned())])),
         host_config: Some(HostConfig {
             mounts: Some(vec![volume]),
             network_mode: Some("none".to_owned()),
@@ -251,10 +254,15 @@ pub async fn make_helper(
     Ok(helper)
 }
 
-/// Takes it away.
+/// Takes it away, and nothing else that has its name.
 pub async fn remove_helper(engine: &Engine, container: &str) {
-    let remove = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
-    let _ = engine.api.remove_container(&helper(container), Some(remove)).await;
+    let helper = helper(container);
+    let found = engine.api.inspect_container(&helper, None).await.ok();
+    let labels = found.and_then(|found| found.config).and_then(|config| config.labels).unwrap_or_default();
+    if labels.get(ROLE_LABEL).map(String::as_str) == Some(HELPER_ROLE) {
+        let remove = RemoveContainerOptions { force: true, ..RemoveContainerOptions::default() };
+        let _ = engine.api.remove_container(&helper, Some(remove)).await;
+    }
 }
 
 /// Streams the project into the volume, through a container that never runs.

@@ -17,7 +17,7 @@ use crate::output;
 use crate::pull::fetch::{self, Careful};
 use crate::pull::hold::{Held, Holder};
 use crate::pull::node::{Node, Tree};
-use crate::pull::plan::{Change, How, Verdict, judge};
+use crate::pull::plan::{Change, Fate, How, Wish};
 use crate::pull::sides::Sides;
 use crate::pull::text;
 use crate::pull::whose::{self, Whose};
@@ -30,27 +30,6 @@ use crate::{ignored, snapshot};
 
 /// For how long the smallest differences are looked for.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What becomes of a change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Fate {
-    /// It comes.
-    Taken,
-    /// It comes over the user's own change.
-    Theirs,
-    /// It comes under another name.
-    Beside,
-    /// Both sides changed it; the user's stays.
-    Conflict,
-    /// It is held back.
-    Held,
-    /// It could not be written.
-    Failed,
-    /// The host has it already.
-    #[serde(skip)]
-    Same,
-}
 
 /// A change and its fate.
 #[derive(Debug, Serialize)]
@@ -68,7 +47,7 @@ struct Planned {
 
 impl Planned {
     fn comes(&self) -> bool {
-        matches!(self.fate, Fate::Taken | Fate::Theirs | Fate::Beside)
+        self.fate.comes()
     }
 }
 
@@ -161,24 +140,19 @@ fn plan(
 ) -> io::Result<Planned> {
     let held = holder.held(&change)?;
     let host = if held.is_some() { None } else { host::node(root, &change.path) };
-    let verdict = judge(change.base.as_ref(), host.as_ref(), change.agent.as_ref());
-    let is_content = |node: &Node| matches!(node, Node::File { .. } | Node::Link(_));
-    let agents = change.agent.as_ref().is_some_and(is_content);
+    let wish = Wish { theirs: args.theirs, beside: args.beside };
+    let mut fate = if held.is_some() { Fate::Held } else { Fate::of(&change, host.as_ref(), wish) };
     let mut beside_path = None;
-    let fate = match verdict {
-        _ if held.is_some() => Fate::Held,
-        Verdict::Same => Fate::Same,
-        Verdict::Take => Fate::Taken,
-        Verdict::Conflict if args.theirs && agents && host.as_ref().is_none_or(is_content) => Fate::Theirs,
-        Verdict::Conflict if args.beside && agents => {
-            beside_path = beside(root, &change.path, whose.agent.as_str());
-            match &beside_path {
-                Some(path) if holder.by_name(path, false)?.is_none() => Fate::Beside,
-                _ => Fate::Conflict,
-            }
+    if fate == Fate::Beside {
+        beside_path = beside(root, &change.path, whose.agent.as_str());
+        let may = match &beside_path {
+            Some(path) => holder.by_name(path, false)?.is_none(),
+            None => false,
+        };
+        if !may {
+            fate = Fate::Conflict;
         }
-        Verdict::Conflict => Fate::Conflict,
-    };
+    }
     Ok(Planned {
         path: shown(&change.path),
         change: change.how(),

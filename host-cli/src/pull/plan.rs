@@ -89,6 +89,56 @@ pub fn judge(base: Option<&Node>, host: Option<&Node>, agent: Option<&Node>) -> 
     }
 }
 
+/// What the user wants where both sides changed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// The agent's.
+    pub theirs: bool,
+    /// Both.
+    pub beside: bool,
+}
+
+/// What comes of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It comes.
+    Taken,
+    /// It comes over the user's own change.
+    Theirs,
+    /// It comes under another name.
+    Beside,
+    /// Both sides changed it; the user's stays.
+    Conflict,
+    /// It is held back.
+    Held,
+    /// It could not be written.
+    Failed,
+    /// The host has it already.
+    #[serde(skip)]
+    Same,
+}
+
+impl Fate {
+    /// Whether something is written or deleted.
+    pub fn comes(self) -> bool {
+        matches!(self, Self::Taken | Self::Theirs | Self::Beside)
+    }
+
+    /// Of a change that isn't held back. A deletion, and what isn't a file or a link, is never forced.
+    pub fn of(change: &Change, host: Option<&Node>, wish: Wish) -> Self {
+        let is_content = |node: &Node| matches!(node, Node::File { .. } | Node::Link(_));
+        let agents = change.agent.as_ref().is_some_and(is_content);
+        match judge(change.base.as_ref(), host, change.agent.as_ref()) {
+            Verdict::Same => Self::Same,
+            Verdict::Take => Self::Taken,
+            Verdict::Conflict if wish.theirs && agents && host.is_none_or(is_content) => Self::Theirs,
+            Verdict::Conflict if wish.beside && agents => Self::Beside,
+            Verdict::Conflict => Self::Conflict,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -175,6 +225,24 @@ mod tests {
             // What can't be compared is never written over.
             if host == Some(&Node::Other) {
                 prop_assert_eq!(verdict, Verdict::Conflict);
+            }
+        }
+
+        #[test]
+        fn only_a_file_of_the_agent_s_is_ever_forced_and_only_when_that_is_wished(
+            base in any_node(), host in any_node(), agent in any_node(), theirs: bool, beside: bool,
+        ) {
+            let change = Change { path: "x".into(), base: base.clone(), agent: agent.clone() };
+            let fate = Fate::of(&change, host.as_ref(), Wish { theirs, beside });
+            let users = !same(host.as_ref(), base.as_ref()) && !same(host.as_ref(), agent.as_ref());
+            let goes = matches!(fate, Fate::Taken | Fate::Theirs);
+            let of_agent = matches!(agent, Some(Node::File { .. } | Node::Link(_)));
+            let in_the_way = matches!(host, Some(Node::Folder | Node::Other));
+            if users && goes {
+                prop_assert!(theirs && of_agent && !in_the_way);
+            }
+            if users && !goes {
+                prop_assert_eq!(fate == Fate::Beside, beside && of_agent);
             }
         }
     }

@@ -62,6 +62,9 @@ impl Project<'_> {
     /// # Errors
     /// The kernel's.
     pub fn put_beside(&self, path: &Path, agent: &Node) -> io::Result<Swap> {
+        if !self.make_parents(path)? {
+            return Ok(Swap::Changed);
+        }
         self.host.put_new(path, &mut |at| self.make(at, agent, None))
     }
 
