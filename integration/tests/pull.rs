@@ -85,6 +85,7 @@ fn what_an_agent_changed_comes_back_and_what_it_planted_does_not() {
         "new file mode 120000\n--- /dev/null\n+++ b/new/in\n@@ -0,0 +1 @@\n+../keep.txt\n\\ No newline",
         "+x\\u{1b}[2Jy\n",
         "# both.txt was changed here as well",
+        "# deep/.git is git's own, and not shown",
         "Binary files a/new/binary and b/new/binary differ",
         "\"b/n\\012l\"",
     ] {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use super::hold::is_git;
 use super::node::{Hash, Node};
 use super::plan::{Change, How};
 use super::spool::Spool;
@@ -114,7 +115,7 @@ fn new(spool: &Spool, hash: &Hash) -> Content {
 
 /// Appends a change as git would write it.
 pub fn render(to: &mut Vec<u8>, style: Style, change: &Change, sides: &Sides, until: Instant) {
-    if change.how() == How::Type {
+    if change.how() == How::Type && !change.path.iter().any(is_git) {
         let part = |base: Option<Node>, agent: Option<Node>, old: Content, new: Content| {
             let sides = Sides { old, new, against_host: sides.against_host };
             (Change { path: change.path.clone(), base, agent }, sides)
@@ -131,6 +132,9 @@ pub fn render(to: &mut Vec<u8>, style: Style, change: &Change, sides: &Sides, un
     };
     let (a, b) = (text::name("a/", &change.path), text::name("b/", &change.path));
     let (was, is) = (change.base.as_ref().and_then(mode), change.agent.as_ref().and_then(mode));
+    if change.path.iter().any(is_git) {
+        return remark(to, "is git's own, and not shown");
+    }
     match (&change.base, &change.agent) {
         (_, Some(Node::Folder)) => return remark(to, "is a new folder, and empty"),
         (Some(Node::Folder), _) => return remark(to, "was a folder"),
