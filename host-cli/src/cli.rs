@@ -10,6 +10,7 @@ mod run;
 mod shell;
 mod verbs;
 mod workspace;
+mod worktree;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -26,6 +27,7 @@ pub use run::{BuildArgs, ExecArgs, RunArgs, ShellArgs};
 pub use shell::{CompletionsArgs, DoctorArgs, ManArgs, Shell, WordsArgs};
 pub use verbs::{CpArgs, InspectArgs, KillArgs, PauseArgs, RenameArgs, RestartArgs, StatsArgs, WaitArgs};
 pub use workspace::WorkspaceArgs;
+pub use worktree::{WorktreeAddArgs, WorktreeCommand, WorktreeRemoveArgs};
 
 /// The help's width, in columns.
 pub const WIDTH: usize = 98;
@@ -112,6 +114,9 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show what is new in the workspace that the host's git would run or trust
     Workspace(WorkspaceArgs),
+    /// Worktrees of the project's repository, for agents on several branches at a time
+    #[command(subcommand, after_help = worktree::EXAMPLES)]
+    Worktree(WorktreeCommand),
     /// Attack a twin of an agent, on a made-up internet, and tell what held
     Prove(ProveArgs),
     /// Print a shell's completions

@@ -144,8 +144,25 @@ impl Walk<'_> {
     }
 }
 
-/// Reads a folder's patterns; anything but a plain file in their place is an error, as it may be an agent's.
+/// The lines of a folder's file; none where there is no file.
+///
+/// # Errors
+/// [`IgnoreError`].
+pub fn lines(folder: &Path) -> Result<Vec<String>, IgnoreError> {
+    match fs::symlink_metadata(folder.join(FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        _ => Ok(text(folder)?.lines().map(str::to_owned).collect()),
+    }
+}
+
+/// Reads a folder's patterns.
 fn read(folder: &Path) -> Result<Gitignore, IgnoreError> {
+    let path = folder.join(FILE);
+    compile(folder, text(folder)?.lines(), &|line| format!("{}:{line}", path.display()))
+}
+
+/// The text of a folder's file; anything but a plain file in its place is an error, as it may be an agent's.
+fn text(folder: &Path) -> Result<String, IgnoreError> {
     let path = folder.join(FILE);
     let unreadable = |source| IgnoreError::Unreadable { path: path.clone(), source };
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
@@ -156,8 +173,7 @@ fn read(folder: &Path) -> Result<Gitignore, IgnoreError> {
     }
     let mut text = String::new();
     file.take(MAX_LEN).read_to_string(&mut text).map_err(unreadable)?;
-    let lines = text.strip_prefix('\u{feff}').unwrap_or(&text).lines();
-    compile(folder, lines, &|line| format!("{}:{line}", path.display()))
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn compile<'a>(

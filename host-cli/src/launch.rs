@@ -33,6 +33,7 @@ use crate::store::{self, AgentRecord};
 use crate::workspace::beneath::Beneath;
 use crate::workspace::git::{self, Place, Way};
 use crate::workspace::guard;
+use crate::worktree::{self, Worktree, share};
 
 /// What to make.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ pub struct Plan<'a> {
     pub docker_socket: Option<DockerSocket>,
     /// How the project reaches it.
     pub project: Reached,
+    /// The worktree that it works in, where that is not the project's folder.
+    pub worktree: Option<&'a Worktree>,
 }
 
 /// What was made, and is taken away again unless it is kept.
@@ -91,9 +94,13 @@ pub async fn make(
     })
     .await?;
     // A copy is nobody's but the agent's.
-    let way = match plan.project.is_bound() {
-        true => protect(ctx, &plan.loaded.dir, plan.args.yes)?,
-        false => Way::None,
+    let way = match (plan.worktree, plan.project.is_bound()) {
+        (Some(worktree), _) => {
+            guard::settle(ctx, &worktree.dir, plan.args.yes)?;
+            Way::File
+        }
+        (None, true) => protect(ctx, &plan.loaded.dir, plan.args.yes)?,
+        (None, false) => Way::None,
     };
     let published: Vec<_> = plan.args.publish.iter().map(|publish| publish.inner.clone()).collect();
     let record = AgentRecord {
@@ -109,6 +116,7 @@ pub async fn make(
         image: plan.image.clone(),
         created: now(),
         docker_socket: plan.docker_socket.is_some(),
+        worktree: plan.worktree.map(|worktree| worktree.dir.clone()),
     };
     let made = make_recorded(ctx, engine, info, plan, &lock, &record, &way).await;
     let made = made.and_then(|made| if interrupt.came() { Err(interrupted()) } else { Ok(made) });
@@ -142,7 +150,7 @@ async fn make_recorded(
     }
     let mut spec = spec(ctx, info, plan, record, prepared.upstream_dns)?;
     if plan.project.is_bound() {
-        spec.places = cover(ctx, record, way)?;
+        spec.places = cover(ctx, plan, record, way)?;
     }
     let options = CreateContainerOptions { name: Some(record.container.clone()), ..Default::default() };
     let created = engine.api.create_container(Some(options), spec.body()).await.map_err(DockerError::from);
@@ -170,10 +178,10 @@ fn spec(
         labels: plan.project.label(labels(ctx, record))?,
         init: ctx.paths.init_binary()?,
         agent_dir: ctx.paths.agent_dir(&record.id),
-        project_dir: record.project_dir.clone(),
+        project_dir: record.workspace().to_owned(),
         places: Vec::new(),
         snapshot: plan.project.volume(),
-        covers: plan.project.covers(&ctx.paths, &record.project_dir)?,
+        covers: plan.project.covers(&ctx.paths, record.workspace())?,
         network: info.network.clone(),
         address: record.address,
         dns,
@@ -190,20 +198,28 @@ fn spec(
 /// Shows what is new in the workspace, and makes its repository ready to be shared.
 fn protect(ctx: &Context, dir: &Path, yes: bool) -> Result<Way, Failure> {
     guard::settle(ctx, dir, yes)?;
+    let way = prepare(ctx, dir)?;
+    if let Way::Plain(why) = way {
+        ctx.output.note(&format!(
+            "The repository's config is read-only for the agent, and only until the host's git changes it: {why}"
+        ));
+    }
+    Ok(way)
+}
+
+/// Makes a repository ready to be shared, which was looked at.
+///
+/// # Errors
+/// When it can't be written.
+pub fn prepare(ctx: &Context, dir: &Path) -> Result<Way, Failure> {
     let failed = |error| Failure::new(format!("Can't share {}/.git: {error}", dir.display()));
     let (way, changed) = Beneath::open(dir).and_then(|root| git::prepare(&root)).map_err(failed)?;
-    match way {
-        Way::Apart if changed => {
-            ctx.output.note(
-                "The repository's config now lies in .git/clawker, so that agents have one of their own; the last \
-                 clawker rm puts it back",
-            );
-            guard::remember(&ctx.paths, dir)?;
-        }
-        Way::Plain(why) => ctx.output.note(&format!(
-            "The repository's config is read-only for the agent, and only until the host's git changes it: {why}"
-        )),
-        _ => {}
+    if changed {
+        ctx.output.note(
+            "The repository's config now lies in .git/clawker, so that agents have one of their own; the last \
+             clawker rm puts it back",
+        );
+        guard::remember(&ctx.paths, dir)?;
     }
     Ok(way)
 }
@@ -213,7 +229,11 @@ pub fn release(ctx: &Context, dir: &Path) {
     if !store::agents(&ctx.paths).is_ok_and(|left| left.iter().all(|other| other.project_dir != dir)) {
         return;
     }
-    let back = Beneath::open(dir).and_then(|root| git::put_back(&root)).map_err(Failure::from);
+    if !worktree::of_project(&ctx.paths, dir).is_ok_and(|left| left.is_empty()) {
+        return;
+    }
+    let put_back = |root: Beneath| share::put_back(&root).and_then(|()| git::put_back(&root));
+    let back = Beneath::open(dir).and_then(put_back).map_err(Failure::from);
     let told = back.and_then(|()| guard::follow_back(&ctx.paths, dir));
     if let Err(error) = told {
         ctx.output.note(&format!("{}/.git stays as agents shared it: {}", dir.display(), error.message));
@@ -221,7 +241,12 @@ pub fn release(ctx: &Context, dir: &Path) {
 }
 
 /// What lies over the workspace in the agent's container.
-fn cover(ctx: &Context, record: &AgentRecord, way: &Way) -> Result<Vec<Place>, Failure> {
+fn cover(ctx: &Context, plan: &Plan<'_>, record: &AgentRecord, way: &Way) -> Result<Vec<Place>, Failure> {
+    if let Some(worktree) = plan.worktree {
+        let folder = ctx.paths.agent_dir(&record.id);
+        share::make_own(worktree, &folder, (record.run.uid, record.run.gid))?;
+        return share::places(worktree, &folder);
+    }
     let own = ctx.paths.agent_dir(&record.id).join("git");
     let root = Beneath::open(&record.project_dir)?;
     if *way == Way::Apart {
@@ -359,6 +384,11 @@ impl Interrupt {
             signal_hook::flag::register(number, Arc::clone(&flag))?;
         }
         Ok(Self(flag))
+    }
+
+    /// For what must be done whatever comes.
+    pub fn deaf() -> Self {
+        Self(Arc::default())
     }
 
     /// Whether one came.

@@ -70,3 +70,4 @@ pub mod usage;
 pub mod volume;
 pub mod window;
 pub mod workspace;
+pub mod worktree;

@@ -202,6 +202,15 @@ impl Paths {
         self.state.join("gateway.json")
     }
 
+    /// Worktrees, in the user's data folder: they are work, and stay when state is thrown away.
+    ///
+    /// # Errors
+    /// [`PathsError::NoHome`].
+    pub fn worktrees(&self) -> Result<PathBuf, PathsError> {
+        let name = self.suffixed("clawker", '-');
+        Ok(base("XDG_DATA_HOME", ".local/share")?.join(name).join("worktrees"))
+    }
+
     /// Sockets of the stack.
     pub fn run_dir(&self) -> PathBuf {
         self.state.join("run")

@@ -11,10 +11,11 @@ use crate::context::Context;
 use crate::covers::{self, Covers};
 use crate::docker::{DockerError, Engine};
 use crate::exit::Failure;
+use crate::ignored::{self, IgnoreError, Ignored};
 use crate::launch::{self, Interrupt};
 use crate::paths::Paths;
+use crate::snapshot;
 use crate::store::{self, AgentRecord};
-use crate::{ignored, snapshot};
 
 /// The label of an agent that works on a copy.
 const COPIED: &str = "copy";
@@ -39,6 +40,8 @@ pub struct For<'a> {
     pub owner: (u32, u32),
     /// `--fresh`
     pub fresh: bool,
+    /// The worktree that it works in.
+    pub worktree: Option<&'a Path>,
 }
 
 impl Reached {
@@ -47,7 +50,15 @@ impl Reached {
     /// # Errors
     /// When it can't be told what is to be hidden, or not all of it can be.
     pub fn bound(ctx: &Context, loaded: &Loaded) -> Result<Self, Failure> {
-        let found = ignored::find(&loaded.dir, &loaded.config.workspace.ignore)?;
+        Self::bound_at(ctx, loaded, &loaded.dir)
+    }
+
+    /// Likewise, for one of its worktrees.
+    ///
+    /// # Errors
+    /// As [`Self::bound`].
+    pub fn bound_at(ctx: &Context, loaded: &Loaded, dir: &Path) -> Result<Self, Failure> {
+        let found = hidden(loaded, dir)?;
         covers::other_names(&found).iter().for_each(|note| ctx.output.note(note));
         Ok(Self::Bound(Covers::of(&found)?))
     }
@@ -64,6 +75,13 @@ impl Reached {
         who: &For<'_>,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
+        if let Some(dir) = who.worktree {
+            // A worktree is its own already: it is bound, unless a copy was asked for by name.
+            if mode == Some(Mode::Snapshot) || who.fresh {
+                return Err(Failure::usage("A worktree is bound; leave out --mode snapshot and --fresh"));
+            }
+            return Self::bound_at(ctx, loaded, dir);
+        }
         match mode.or(loaded.config.workspace.default_mode).unwrap_or_default() {
             Mode::Bind if who.fresh => {
                 Err(Failure::usage("--fresh is for --mode snapshot: a bound project is no copy"))
@@ -126,6 +144,16 @@ impl Reached {
     }
 }
 
+/// What is hidden in a project's folder, or in a worktree of it: there also what the main checkout's file names, which need
+/// not be of the branch.
+fn hidden(loaded: &Loaded, dir: &Path) -> Result<Vec<Ignored>, IgnoreError> {
+    let mut patterns = loaded.config.workspace.ignore.clone();
+    if dir != loaded.dir {
+        patterns.extend(ignored::lines(&loaded.dir)?);
+    }
+    ignored::find(dir, &patterns)
+}
+
 /// Looks before a later start whether all that is to be hidden is; a container's mounts can't be changed, so that the user
 /// is asked where it isn't.
 ///
@@ -146,7 +174,7 @@ pub async fn check_again(
         Some(label) => serde_json::from_str(label)?,
         None => Covers::default(),
     };
-    let now = Covers::of(&ignored::find(&loaded.dir, &loaded.config.workspace.ignore)?)?;
+    let now = Covers::of(&hidden(loaded, record.workspace())?)?;
     let lines = was.differences(&now);
     let agent = &record.agent;
     if lines.is_empty() {

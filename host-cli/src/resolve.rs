@@ -8,6 +8,7 @@ use clawker_protocol::names::Name;
 
 use crate::paths::Paths;
 use crate::store::{self, AgentRecord, StoreError};
+use crate::worktree;
 
 /// The agent's name when nothing names one and the project has none or several.
 pub const DEFAULT_AGENT: &str = "dev";
@@ -37,6 +38,15 @@ pub enum ResolveError {
 /// [`ResolveError`].
 pub fn agent(paths: &Paths, cwd: &Path, given: Option<&str>) -> Result<AgentRecord, ResolveError> {
     let records = store::agents(paths)?;
+    // In a worktree: the agent that works there, else those of its project.
+    let around = worktree::around(paths, cwd)?;
+    let mut there = records
+        .iter()
+        .filter(|one| around.as_ref().is_some_and(|worktree| one.worktree.as_deref() == Some(&worktree.dir)));
+    if let (None, Some(only), None) = (given, there.next(), there.next()) {
+        return Ok(only.clone());
+    }
+    let cwd = around.as_ref().map_or(cwd, |worktree| &worktree.project_dir);
     let at = {
         let candidates: Vec<Candidate<'_>> = records.iter().map(Candidate::from).collect();
         choose(&candidates, cwd, given)?

@@ -150,6 +150,7 @@ mod tests {
             image: String::new(),
             created: 1000,
             docker_socket: false,
+            worktree: None,
         };
         let names = [(Ipv4Addr::new(198, 18, 0, 1), "git.example".to_owned())].into();
         Who { record, policy: Some(Policy::new([]).unwrap()), names }

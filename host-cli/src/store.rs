@@ -172,6 +172,16 @@ pub struct AgentRecord {
     /// It holds Docker's socket.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub docker_socket: bool,
+    /// The worktree that it works in, where that is not the project's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worktree: Option<PathBuf>,
+}
+
+impl AgentRecord {
+    /// The folder that it works in.
+    pub fn workspace(&self) -> &Path {
+        self.worktree.as_deref().unwrap_or(&self.project_dir)
+    }
 }
 
 /// All agents of this instance, by project and name.

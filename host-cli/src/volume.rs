@@ -201,6 +201,7 @@ impl Kept {
             (paths.cache.clone(), "where clawker keeps its cache"),
             (PathBuf::from(docker_root.unwrap_or("/var/lib/docker")), "where other containers lie"),
         ];
+        places.extend(paths.worktrees().ok().map(|folder| (folder, "where clawker keeps worktrees")));
         places.extend(SYSTEM.map(|(place, what)| (PathBuf::from(place), what)));
         Self {
             project: canonical(project),

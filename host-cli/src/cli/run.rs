@@ -45,6 +45,7 @@ Examples:
   clawker run --rm --image python:3 -- python3   any image; gone when it ends
   clawker run -p 8080:80 -e DEBUG=1              a published port, a variable
   clawker run --mode snapshot --agent try        on a copy of the project, kept in a volume
+  clawker run --worktree fix/login:main          on a branch of its own, beside other agents
   clawker run --memory 4g --cpus 2               less of the machine
   clawker run -v /srv/data:/data:ro              one more folder, read-only
 
@@ -54,7 +55,7 @@ Detach with ctrl-p ctrl-q; come back with clawker attach.";
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub struct RunArgs {
-    /// The new agent's name [default: dev]
+    /// The new agent's name [default: the worktree's branch, else dev]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
     /// The image [default: build.image of .clawker.yaml, else clawker's own]
@@ -63,6 +64,9 @@ pub struct RunArgs {
     /// How the project reaches the container [default: workspace.default_mode, else bind]
     #[arg(long, value_enum)]
     pub mode: Option<Mode>,
+    /// Work in the worktree of a branch, which is made where it isn't there: from BASE, else HEAD
+    #[arg(long, value_name = "BRANCH[:BASE]", value_parser = crate::worktree::name::parse, conflicts_with = "fresh")]
+    pub worktree: Option<crate::worktree::Wanted>,
     /// Begin with a new copy of the project (with --mode snapshot)
     #[arg(long)]
     pub fresh: bool,

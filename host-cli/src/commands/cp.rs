@@ -57,7 +57,7 @@ async fn container(ctx: &Context, agent: &str) -> Result<(Engine, AgentRecord, S
 
 /// The folders that agents write to.
 fn projects(ctx: &Context) -> Result<Vec<PathBuf>, Failure> {
-    Ok(store::agents(&ctx.paths)?.into_iter().map(|record| record.project_dir).collect())
+    Ok(store::agents(&ctx.paths)?.into_iter().map(|record| record.workspace().to_owned()).collect())
 }
 
 async fn copy_out(ctx: &Context, agent: &str, path: &str, to: &Path) -> Result<Vec<String>, Failure> {

@@ -32,6 +32,7 @@ pub mod stop;
 pub mod version;
 pub mod wait;
 pub mod workspace;
+pub mod worktree;
 
 use std::future::Future;
 
@@ -60,6 +61,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
     }
     match cli.command {
         Command::Workspace(args) => workspace::run(&ctx, &args),
+        Command::Worktree(command) => worktree::dispatch(&ctx, &command),
         Command::Firewall(command) => firewall::dispatch(&ctx, command),
         Command::Config(command) => config::dispatch(&ctx, &command),
         Command::Words(args) => completions::words(&ctx, &args),

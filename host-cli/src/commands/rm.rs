@@ -10,7 +10,7 @@ use crate::docker::{DockerError, Engine};
 use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
 use crate::store::{self, AgentRecord};
-use crate::{kept, launch, ours, resolve, snapshot};
+use crate::{kept, launch, ours, resolve, snapshot, worktree};
 
 /// Removes each; the first that fails ends it.
 ///
@@ -25,6 +25,10 @@ pub async fn run(ctx: &Context, args: &RmArgs) -> Outcome {
     for record in records {
         remove(ctx, &engine, &record, args).await?;
         tell_of_the_copy(ctx, &engine, &record).await?;
+        if let Some(worktree) = worktree::around(&ctx.paths, record.workspace())? {
+            let branch = worktree.branch;
+            ctx.output.note(&format!("The worktree is kept; end it: clawker worktree remove {branch}"));
+        }
         ctx.output.line(record.agent.as_str())?;
     }
     Ok(OK)

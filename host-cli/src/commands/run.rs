@@ -24,6 +24,7 @@ use crate::resolve::DEFAULT_AGENT;
 use crate::session::{self, Ended, Peer, Shape};
 use crate::store::{self, AgentRecord};
 use crate::workspace::guard;
+use crate::worktree::{self, Wanted, make};
 use crate::{
     accepted, argv, build, docker_socket, environment, exec, kept, oom, post_init, stack, terminal, workspace,
 };
@@ -39,7 +40,12 @@ const AFTERWARDS: Duration = Duration::from_millis(300);
 pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     let loaded = config::load(&ctx.cwd, &ctx.paths)?;
     ctx.warn(&loaded);
-    let agent = Name::new(args.agent.as_deref().unwrap_or(DEFAULT_AGENT))?;
+    let wanted = worktree::chosen(&ctx.paths, &ctx.cwd, args.worktree.as_ref())?;
+    let agent = match (&args.agent, &wanted) {
+        (Some(name), _) => Name::new(name)?,
+        (None, Some(wanted)) => worktree::default_agent(&wanted.branch)?,
+        (None, None) => Name::new(DEFAULT_AGENT)?,
+    };
     check_workspace(ctx, &loaded)?;
     let shape = shape(args)?;
     let engine = Engine::connect(loaded.settings.docker.host.as_deref()).await?;
@@ -73,12 +79,39 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     }
     lent.note().iter().for_each(|note| ctx.output.note(note));
     let interrupt = Interrupt::watch()?;
-    let who = For { agent: &agent, image: &reference, owner: (run.uid, run.gid), fresh: args.fresh };
-    let project = Reached::choose(ctx, &engine, &loaded, args.mode, &who, &interrupt).await?;
-    let (stdin, image, loaded, agent) = (shape.stdin, reference, &loaded, &agent);
-    let plan = Plan { args, loaded, agent, run, image, stdin, extras, lent, keeps, docker_socket, project };
-    ctx.output.done();
-    let made = launch::make(ctx, &engine, &info, &plan, &interrupt).await?;
+    if wanted.is_some() {
+        // Before a worktree is made for it.
+        launch::check_name(ctx, &engine, &loaded, &agent).await?;
+    }
+    let ensure = |wanted: &Wanted| make::ensure(ctx, &loaded, wanted, args.yes, &interrupt);
+    let ready = wanted.as_ref().map(ensure).transpose()?;
+    let worktree = ready.as_ref().map(|ready| &ready.worktree);
+    let dir = worktree.map(|worktree| worktree.dir.as_path());
+    let owner = (run.uid, run.gid);
+    let who = For { agent: &agent, image: &reference, owner, fresh: args.fresh, worktree: dir };
+    let made = async {
+        let project = Reached::choose(ctx, &engine, &loaded, args.mode, &who, &interrupt).await?;
+        let (stdin, image, loaded, agent) = (shape.stdin, reference.clone(), &loaded, &agent);
+        let plan = Plan {
+            args,
+            loaded,
+            agent,
+            run,
+            image,
+            stdin,
+            extras,
+            lent,
+            keeps,
+            docker_socket,
+            project,
+            worktree,
+        };
+        ctx.output.done();
+        launch::make(ctx, &engine, &info, &plan, &interrupt).await
+    };
+    let made = made.await.inspect_err(|_| ready.iter().for_each(|ready| make::undo(ctx, ready)))?;
+    // Others may make theirs.
+    drop(ready);
     if args.detach {
         return start_detached(ctx, &engine, &made).await;
     }
@@ -126,11 +159,16 @@ async fn keeps(
     Ok(!goes || copies || kept::exists(&engine.api, &container).await?)
 }
 
-fn check_workspace(ctx: &Context, loaded: &Loaded) -> Result<(), Failure> {
+/// Refuses a project that would hand over clawker's own folders.
+///
+/// # Errors
+/// With the folder in question.
+pub fn check_workspace(ctx: &Context, loaded: &Loaded) -> Result<(), Failure> {
     let own = [
         (workspace::canonical(&ctx.paths.state), "its state"),
         (workspace::canonical(&ctx.paths.config), "its settings"),
         (workspace::canonical(&ctx.paths.cache), "its cache"),
+        (workspace::canonical(&ctx.paths.worktrees()?), "other branches of projects"),
     ];
     let own: Vec<_> = own.iter().map(|(folder, what)| (folder.as_path(), *what)).collect();
     Ok(workspace::check(&loaded.dir, &own)?)

@@ -12,7 +12,7 @@ use crate::lock::StateLock;
 use crate::session::Shape;
 use crate::store::AgentRecord;
 use crate::workspace::guard;
-use crate::{accepted, agent, docker_socket, enforcement, lent, ours, reached, resolve, stack};
+use crate::{accepted, agent, docker_socket, enforcement, lent, ours, reached, resolve, stack, worktree};
 
 /// Starts each; the first that fails ends it.
 ///
@@ -85,6 +85,7 @@ pub async fn prepare(
     })
     .await?;
     guard::settle(ctx, &record.project_dir, yes)?;
+    worktree::check_again(ctx, record, yes)?;
     let prepared =
         enforcement::prepare_agent(&ctx.paths, &lock, loaded, &record.agent, &info, &record.published)
             .await?;

@@ -13,6 +13,7 @@ mod settings;
 mod workspace;
 mod written;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clawker_protocol::names::Name;
@@ -31,6 +32,7 @@ pub use written::Written;
 
 use crate::paths::Paths;
 use crate::workspace as folder;
+use crate::worktree;
 
 /// The project's file.
 pub const FILE: &str = ".clawker.yaml";
@@ -70,6 +72,10 @@ pub struct Loaded {
 /// [`ConfigError`].
 pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
     let cwd = std::fs::canonicalize(cwd).map_err(|error| ConfigError::read(cwd, error))?;
+    // What stands in a worktree is an agent's: the project is that of its record.
+    let around =
+        worktree::around(paths, &cwd).map_err(|error| ConfigError::read(&cwd, io::Error::other(error)))?;
+    let cwd = around.map_or(cwd, |worktree| worktree.project_dir);
     let (settings, of_user, of_settings) = settings_layer(paths)?;
     let find::Found { root: dir, mut layers, unused } = find::find(&cwd, paths)?;
     let files: Vec<PathBuf> = layers.iter().map(|layer| layer.file.clone()).collect();

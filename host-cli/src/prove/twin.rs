@@ -326,6 +326,7 @@ async fn make(
         keeps: false,
         docker_socket: None,
         project,
+        worktree: None,
     };
     let made = launch::make(&own, engine, info, &plan, &Interrupt::watch()?).await?;
     engine.api.start_container(&made.id, None).await.map_err(DockerError::from)?;

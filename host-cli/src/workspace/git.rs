@@ -225,8 +225,7 @@ pub fn places(root: &Beneath, workspace: &Path, way: &Way, own: &Path) -> io::Re
         Place { source: path.clone(), target: path, read_only }
     };
     let mut places = Vec::new();
-    let mut fixed: Vec<PathBuf> =
-        [".clawker.yaml", ".clawker.local.yaml", ".clawkerignore"].map(PathBuf::from).into();
+    let mut fixed: Vec<PathBuf> = Vec::new();
     match way {
         Way::None => {}
         Way::File => fixed.push(".git".into()),
@@ -235,6 +234,9 @@ pub fn places(root: &Beneath, workspace: &Path, way: &Way, own: &Path) -> io::Re
             places.push(same(Path::new(".git"), false));
             if root.sort(&git("hooks"))? == Some(Sort::Folder) {
                 places.push(same(&git("hooks"), true));
+            }
+            if root.sort(&git("worktrees"))? == Some(Sort::Folder) {
+                places.push(same(&git("worktrees"), true));
             }
             fixed.push(git("config.worktree"));
             fixed.push(git(if *way == Way::Apart { "commondir" } else { "config" }));
@@ -247,6 +249,22 @@ pub fn places(root: &Beneath, workspace: &Path, way: &Way, own: &Path) -> io::Re
     for path in fixed {
         if root.sort(&path)? == Some(Sort::File) {
             places.push(same(&path, true));
+        }
+    }
+    places.extend(fixed_files(root, workspace)?);
+    Ok(places)
+}
+
+/// What no agent changes of a workspace's own: clawker's files, where they are there.
+///
+/// # Errors
+/// When the workspace can't be read.
+pub fn fixed_files(root: &Beneath, workspace: &Path) -> io::Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for name in [".clawker.yaml", ".clawker.local.yaml", ".clawkerignore"] {
+        if root.sort(Path::new(name))? == Some(Sort::File) {
+            let path = workspace.join(name);
+            places.push(Place { source: path.clone(), target: path, read_only: true });
         }
     }
     Ok(places)

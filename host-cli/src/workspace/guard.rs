@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::beneath::Beneath;
+use super::beneath::{Beneath, Sort};
 use super::look::{self, Finding, Kind, Look};
 use crate::context::Context;
 use crate::exit::Failure;
@@ -16,6 +16,7 @@ use crate::output::escape;
 use crate::paths::Paths;
 use crate::project;
 use crate::store::{self, StoreError};
+use crate::worktree;
 
 /// What a file that was set aside is called: its own name and this.
 const ASIDE: &str = ".planted";
@@ -71,6 +72,44 @@ pub fn accept(paths: &Paths, dir: &Path, shown: Look) -> Result<(), Failure> {
     Ok(save(paths, dir, &root, look)?)
 }
 
+/// Accepts what is below a folder: clawker itself made it just now.
+///
+/// # Errors
+/// When the workspace can't be read or state not be written.
+pub fn accept_below(paths: &Paths, dir: &Path, below: &Path) -> Result<(), Failure> {
+    let mut look = look_at(dir)?.1;
+    look.retain(|_, path| path.starts_with(below));
+    accept(paths, dir, look)
+}
+
+/// Begins with a worktree of a project, as git has just made it: what was accepted of the project is accepted in it, and how
+/// it leads to the repository. All else may be of a branch that an agent wrote, and is asked about.
+///
+/// # Errors
+/// When it can't be read or state not be written.
+pub fn begin(paths: &Paths, dir: &Path, project: &Path) -> Result<(), Failure> {
+    let accepted: Accepted = store::load(&file(paths, project))?.unwrap_or_default();
+    let (root, mut look) = look_at(dir)?;
+    look.retain(|finding, _| finding.path == ".git" || accepted.found.contains(finding));
+    Ok(save(paths, dir, &root, look)?)
+}
+
+/// Forgets a workspace that is no more.
+///
+/// # Errors
+/// When state can't be written.
+pub fn forget(paths: &Paths, dir: &Path) -> Result<(), StoreError> {
+    store::remove(&file(paths, dir))
+}
+
+/// The first thing of a sort that is in a workspace.
+///
+/// # Errors
+/// When it can't be read.
+pub fn first(dir: &Path, kind: Kind) -> Result<Option<String>, Failure> {
+    Ok(look_at(dir)?.1.into_keys().find(|finding| finding.kind == kind).map(|finding| finding.path))
+}
+
 /// Remembers the workspace as it is now: the user has accepted it.
 ///
 /// # Errors
@@ -82,15 +121,21 @@ pub fn remember(paths: &Paths, dir: &Path) -> Result<(), Failure> {
 
 fn save(paths: &Paths, dir: &Path, root: &Beneath, look: Look) -> Result<(), StoreError> {
     let mut configs = BTreeMap::new();
+    if let Some(text) = remembered(root, Path::new(".git")) {
+        configs.insert(".git".to_owned(), text);
+    }
     for (finding, path) in look.iter().filter(|(finding, _)| finding.kind == Kind::Repository) {
-        for name in ["config", "config.worktree"] {
-            let text =
-                root.read(&path.join(name), MAX_CONFIG).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        for name in ["config", "config.worktree", "commondir"] {
+            let text = remembered(root, &path.join(name));
             configs.extend(text.map(|text| (format!("{}/{name}", finding.path), text)));
         }
     }
     let accepted = Accepted { dir: dir.to_owned(), found: look.into_keys().collect(), configs };
     store::save(&file(paths, dir), &accepted)
+}
+
+fn remembered(root: &Beneath, path: &Path) -> Option<String> {
+    root.read(path, MAX_CONFIG).ok().and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 /// Before an agent is started: shows what is new, takes it on yes, and otherwise offers to set it aside. The first look
@@ -140,7 +185,9 @@ pub fn follow_back(paths: &Paths, dir: &Path) -> Result<(), Failure> {
 /// Tells of what is new in the workspaces that the user stands in, for a command that starts nothing.
 pub fn notice(ctx: &Context) {
     let Ok(looks) = store::load_all::<Accepted>(&ctx.paths.state.join("looks")) else { return };
-    for accepted in looks.into_iter().filter(|look| ctx.cwd.starts_with(&look.dir)) {
+    let family = worktree::family(&ctx.paths, &ctx.cwd).unwrap_or_default();
+    let is_near = |dir: &PathBuf| ctx.cwd.starts_with(dir) || family.contains(dir);
+    for accepted in looks.into_iter().filter(|look| is_near(&look.dir)) {
         let dir = &accepted.dir;
         match look_at(dir).map(|(_, look)| since(&accepted, look)) {
             Ok(new) if !new.is_empty() => {
@@ -229,14 +276,17 @@ fn rename(root: &Beneath, path: &Path) -> io::Result<()> {
     root.rename(path, &suffixed(root, path, name)?)
 }
 
-/// A name that is free.
+/// A name that is free. A link in a repository gets one that git never writes through: it makes locks only anew.
 fn suffixed(root: &Beneath, path: &Path, name: &std::ffi::OsStr) -> io::Result<OsString> {
+    let in_git = path.components().any(|part| part.as_os_str() == ".git");
+    let end = if in_git && root.sort(path)? == Some(Sort::Link) { look::LOCK } else { "" };
     for number in 0..1000 {
         let mut free = name.to_owned();
         free.push(ASIDE);
         if number > 0 {
             free.push(format!("-{number}"));
         }
+        free.push(end);
         if root.stat(&path.with_file_name(&free))?.is_none() {
             return Ok(free);
         }
@@ -284,8 +334,10 @@ mod tests {
         assert!(text.contains("config: .git/config: core.fsmonitor = x"), "{text}");
         assert!(!text.contains('\u{1b}'), "an agent steers no terminal");
 
+        std::os::unix::fs::symlink("/x", dir.join(".git/index")).unwrap();
         set_aside(&paths, &dir).unwrap();
         assert_eq!(count(), 0);
+        assert!(fs::symlink_metadata(dir.join(".git/index.planted.lock")).is_ok());
         assert_eq!(fs::read_to_string(dir.join(".git/config")).unwrap(), config, "put back");
         assert_eq!(fs::read_to_string(dir.join(".git/hooks/pre-commit.planted")).unwrap(), "evil", "kept");
 

@@ -23,8 +23,10 @@ pub const MAX_DEPTH: usize = 200;
 const MAX_FILE: u64 = 1 << 20;
 /// As much of a hook is taken into its digest.
 const MAX_DIGEST: usize = 64 << 20;
-/// Folders of a repository that hold data alone, and many files.
-const DATA: [&str; 4] = ["objects", "refs", "logs", "lfs"];
+/// Folders of a repository that hold data alone, and many files. Git writes into them by names of its own.
+const DATA: [&str; 2] = ["objects", "lfs"];
+/// How git's locks end. It never writes through a link of such a name: it opens what is not there yet (O_EXCL).
+pub const LOCK: &str = ".lock";
 /// Values that say how, not by whom.
 const BUILT_IN_MERGE: [&str; 3] = ["text", "binary", "union"];
 
@@ -144,6 +146,9 @@ impl Looker<'_> {
                 _ => {}
             }
         }
+        if folder.components().any(|part| part.as_os_str() == ".git") {
+            self.in_git(folder, names);
+        }
         let named = folder.file_name().is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b".git"));
         let works = has("objects") && has("refs") && (has("HEAD") || has("config"));
         if !(named || works || has("HEAD") && has("commondir")) {
@@ -174,6 +179,26 @@ impl Looker<'_> {
             _ => {}
         }
         true
+    }
+
+    /// In a repository: links, which git writes through (an index, a log, packed references), and a rebase that runs programs
+    /// when the host continues it.
+    fn in_git(&mut self, folder: &Path, names: &[(OsString, Sort)]) {
+        let links = names.iter().filter(|(_, sort)| *sort == Sort::Link);
+        for (name, _) in links.filter(|(name, _)| !name.as_bytes().ends_with(LOCK.as_bytes())) {
+            let path = folder.join(name);
+            if !self.root.target(&path).is_ok_and(|target| is_of_ours(&path, &target)) {
+                self.leads(&path, Sort::Link);
+            }
+        }
+        let todo = folder.join("git-rebase-todo");
+        if folder.file_name() == Some(OsStr::new("rebase-merge")) {
+            match self.root.read(&todo, MAX_FILE) {
+                Ok(bytes) => programs(&bytes).into_iter().for_each(|line| self.add(&todo, Kind::Hook, line)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.add(&todo, Kind::Unseen, format!("can't be read: {error}")),
+            }
+        }
     }
 
     /// A file that names another place, or a link to one.
@@ -248,6 +273,23 @@ impl Looker<'_> {
             Err(error) => self.add(path, Kind::Unseen, format!("can't be read: {error}")),
         }
     }
+}
+
+/// Whether a link is one that clawker made: within the repository, to the same name.
+fn is_of_ours(path: &Path, target: &Path) -> bool {
+    let (Some(name), Some(folder)) = (path.file_name(), path.parent().and_then(Path::file_name)) else {
+        return false;
+    };
+    let shared = folder == "clawker" && target == Path::new("..").join(name);
+    shared || folder == ".git" && name == "packed-refs" && target == Path::new("clawker-refs/packed-refs")
+}
+
+/// What a rebase is told to run.
+fn programs(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.lines().map(str::trim);
+    let is_program = |line: &&str| matches!(line.split_whitespace().next(), Some("exec" | "x"));
+    lines.filter(is_program).map(str::to_owned).collect()
 }
 
 /// The filters and drivers that attributes call for. What they run stands in a configuration.

@@ -54,7 +54,7 @@ fn news(before: &Look, after: &Look) -> Vec<String> {
 /// A way to plant, and the path that must be told.
 type Planting = (&'static str, fn(&Tree), &'static str);
 
-const PLANTINGS: [Planting; 27] = [
+const PLANTINGS: [Planting; 32] = [
     ("policy", |t| t.file("src/deep/.clawker.yaml", "{}\n"), "src/deep/.clawker.yaml: sha256"),
     ("local-policy", |t| t.file("src/.clawker.local.yaml", "{}\n"), "src/.clawker.local.yaml: sha256"),
     ("key", |t| t.file(".git/config", "[core]\nfsmonitor = ./x\n"), ".git/config: core.fsmonitor = ./x"),
@@ -99,6 +99,38 @@ const PLANTINGS: [Planting; 27] = [
     ("attributes", |t| t.file("src/.gitattributes", "*.c filter=evil\n"), "src/.gitattributes: filter=evil"),
     ("info", |t| t.file(".git/info/attributes", "* merge=evil\n"), ".git/info/attributes: merge=evil"),
     ("infolink", |t| symlink("../x", t.0.join(".git/info")).unwrap(), ".git/info: is a link"),
+    (
+        "index",
+        |t| symlink("/home/u/.x", t.0.join(".git/index")).unwrap(),
+        ".git/index: is a link to /home/u/.x",
+    ),
+    (
+        "packed",
+        |t| symlink("../x", t.0.join(".git/packed-refs")).unwrap(),
+        ".git/packed-refs: is a link to ../x",
+    ),
+    (
+        "packedbehind",
+        |t| {
+            symlink("clawker-refs/packed-refs", t.0.join(".git/packed-refs")).unwrap();
+            fs::create_dir_all(t.0.join(".git/clawker-refs")).unwrap();
+            symlink("/home/u/.x", t.0.join(".git/clawker-refs/packed-refs")).unwrap();
+        },
+        ".git/clawker-refs/packed-refs: is a link to /home/u/.x",
+    ),
+    (
+        "log",
+        |t| {
+            fs::create_dir_all(t.0.join(".git/logs/refs")).unwrap();
+            symlink("/home/u/.x", t.0.join(".git/logs/refs/main")).unwrap();
+        },
+        ".git/logs/refs/main: is a link to /home/u/.x",
+    ),
+    (
+        "rebase",
+        |t| t.file(".git/rebase-merge/git-rebase-todo", "pick 0 x\n exec ./evil\n"),
+        ".git/rebase-merge/git-rebase-todo: exec ./evil",
+    ),
     ("nested", |t| t.repository("src/deep/.git"), "src/deep/.git: git works in it"),
     ("nestedempty", |t| t.file("src/.git/x", ""), "src/.git: git works in it"),
     ("bare", |t| t.repository("src/innocent"), "src/innocent: git works in it"),
@@ -166,6 +198,12 @@ fn what_git_does_every_day_is_not_told() {
     tree.file(".git/hooks/update.sample", "x");
     tree.file("src/.gitattributes", "*.c text diff=cpp -filter\n*.x merge=union\n");
     tree.file("HEAD", "a file of the project's");
+    tree.file(".git/rebase-merge/git-rebase-todo", "pick 0123 exec\n# exec x\n");
+    // And what clawker does.
+    for (path, target) in [("clawker/index", "../index"), ("packed-refs", "clawker-refs/packed-refs")] {
+        fs::create_dir_all(tree.0.join(".git/clawker")).unwrap();
+        symlink(target, tree.0.join(".git").join(path)).unwrap();
+    }
     assert_eq!(news(&before, &tree.look()), [""; 0]);
 }
 
