@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::enforcement::Prepared;
 use crate::paths::Paths;
 use crate::store::{self, AgentRecord};
+use crate::worktree::share;
 
 /// Why an agent's boot config was not written.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,7 @@ pub fn boot_config(record: &AgentRecord, settings: &Settings, prepared: &Prepare
         extra_ca_pem: prepared.extra_ca_pem.clone(),
         limits: Limits { bypass_max_seconds: settings.firewall.bypass_max.as_secs(), ..Limits::default() },
         summary: prepared.summary.clone(),
+        mounted: share::mounted(record),
     }
 }
 

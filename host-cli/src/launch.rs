@@ -117,6 +117,7 @@ pub async fn make(
         created: now(),
         docker_socket: plan.docker_socket.is_some(),
         worktree: plan.worktree.map(|worktree| worktree.dir.clone()),
+        mounted: plan.worktree.map(share::folders).transpose()?.unwrap_or_default(),
     };
     let made = make_recorded(ctx, engine, info, plan, &lock, &record, &way).await;
     let made = made.and_then(|made| if interrupt.came() { Err(interrupted()) } else { Ok(made) });
@@ -245,7 +246,7 @@ fn cover(ctx: &Context, plan: &Plan<'_>, record: &AgentRecord, way: &Way) -> Res
     if let Some(worktree) = plan.worktree {
         let folder = ctx.paths.agent_dir(&record.id);
         share::make_own(worktree, &folder, (record.run.uid, record.run.gid))?;
-        return share::places(worktree, &folder);
+        return share::places(worktree, &folder, &record.mounted);
     }
     let own = ctx.paths.agent_dir(&record.id).join("git");
     let root = Beneath::open(&record.project_dir)?;

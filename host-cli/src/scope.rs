@@ -151,6 +151,7 @@ mod tests {
             created: 1000,
             docker_socket: false,
             worktree: None,
+            mounted: Vec::new(),
         };
         let names = [(Ipv4Addr::new(198, 18, 0, 1), "git.example".to_owned())].into();
         Who { record, policy: Some(Policy::new([]).unwrap()), names }

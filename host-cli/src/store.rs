@@ -175,6 +175,10 @@ pub struct AgentRecord {
     /// The worktree that it works in, where that is not the project's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worktree: Option<PathBuf>,
+    /// Folders of the repository that are mounted for it, from the project's: others can replace them, so that each start
+    /// makes sure of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounted: Vec<PathBuf>,
 }
 
 impl AgentRecord {

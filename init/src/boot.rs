@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use clawker_protocol::boot::{BootConfig, InvalidBoot};
+use clawker_protocol::boot::{BootConfig, InvalidBoot, Mounted};
 use clawker_protocol::gateway::GatewayConfig;
 use clawker_protocol::places;
 
@@ -51,6 +51,9 @@ pub enum BootError {
         /// Its owner.
         uid: u32,
     },
+    /// Something else is mounted.
+    #[error("{0} is not the folder that was to be mounted: something took its place")]
+    Replaced(String),
 }
 
 fn cause(error: &InvalidBoot) -> String {
@@ -102,6 +105,21 @@ pub fn seal_run_dir() -> Result<(), BootError> {
         Ok(())
     } else {
         Err(BootError::NotSealed { mode, uid })
+    }
+}
+
+/// Makes sure that folders are those that the host saw.
+///
+/// # Errors
+/// [`BootError::Replaced`].
+pub fn check_mounted(mounted: &[Mounted]) -> Result<(), BootError> {
+    let is_it = |one: &Mounted| {
+        std::fs::symlink_metadata(&one.path)
+            .is_ok_and(|found| found.is_dir() && (found.dev(), found.ino()) == (one.dev, one.ino))
+    };
+    match mounted.iter().find(|one| !is_it(one)) {
+        Some(other) => Err(BootError::Replaced(other.path.clone())),
+        None => Ok(()),
     }
 }
 
@@ -200,6 +218,26 @@ mod tests {
             text,
             ["CURL_CA_BUNDLE=/mine", "HOME=/home/claude", "LOGNAME=claude", "PATH=/bin", "USER=claude"]
         );
+    }
+
+    #[test]
+    fn a_folder_that_took_another_s_place_is_told() {
+        let folder = std::env::temp_dir().join(format!("clawker-mounted-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("a")).unwrap();
+        std::fs::create_dir_all(folder.join("b")).unwrap();
+        let path = folder.join("a");
+        let found = std::fs::metadata(&path).unwrap();
+        let mounted = [Mounted { path: path.display().to_string(), dev: found.dev(), ino: found.ino() }];
+        assert!(check_mounted(&mounted).is_ok());
+        assert!(check_mounted(&[Mounted { dev: found.dev() + 1, ..mounted[0].clone() }]).is_err());
+        std::fs::rename(&path, folder.join("c")).unwrap();
+        assert!(check_mounted(&mounted).is_err(), "it is gone");
+        std::fs::rename(folder.join("b"), &path).unwrap();
+        assert!(check_mounted(&mounted).is_err(), "it is another");
+        std::fs::remove_dir(&path).unwrap();
+        std::os::unix::fs::symlink("c", &path).unwrap();
+        assert!(check_mounted(&mounted).is_err(), "a link leads to it");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

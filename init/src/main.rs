@@ -111,6 +111,7 @@ fn boot(path: &Path) -> Result<u8, String> {
     // 2. Nobody but root gets as far as the control socket.
     boot::seal_run_dir().map_err(sentence)?;
     boot::open_public_dir().map_err(sentence)?;
+    boot::check_mounted(&config.mounted).map_err(sentence)?;
     // 3. The rules, in one transaction, read back. What they divert to must be our neighbours.
     let opening = match config.state {
         BootState::Enforcing => Opening::Closed,

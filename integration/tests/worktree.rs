@@ -195,6 +195,24 @@ fn two_agents_work_on_two_branches_and_the_host_s_git_runs_nothing_of_theirs() {
         world.sh(agent, "rm -rf own .git-old evil.sh").unwrap();
     }
 
+    // An agent in the main checkout puts a link to a folder of the host's in another's place. The start refuses it; and so does init,
+    // where the link came after the look.
+    world.must(&["stop", "-t", "1", "two"]).unwrap();
+    let home = world.home();
+    world.sh("main", &format!("mv .git/logs .git/away; ln -s {} .git/logs", home.display())).unwrap();
+    let refused = world.clawker(&["start", "two"]).unwrap();
+    assert!(refused.code == 1 && refused.err.contains(".git/logs: is a link to"), "{refused:?}");
+    let container = world.container("two");
+    docker(&["start", &container]).unwrap();
+    docker(&["wait", &container]).unwrap();
+    let said = Command::new("docker").args(["logs", "--tail", "1", &container]).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("logs is not the folder that was to be mounted"), "{said}");
+    world.sh("main", "rm .git/logs; mv .git/away .git/logs").unwrap();
+    world.must(&["workspace", "--undo"]).unwrap();
+    world.must(&["start", "two"]).unwrap();
+    assert_eq!(world.sh("two", "git log -1 --format=%s feat/two").unwrap().out, "host's");
+
     // What can't be prevented is shown, and set aside.
     world.sh("one", "ln -s /tmp/x $(git rev-parse --git-dir)/logs/link; git init -q nested").unwrap();
     let told = world.clawker(&["ps"]).unwrap();

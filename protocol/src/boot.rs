@@ -50,6 +50,21 @@ pub struct BootConfig {
     /// What the agent may know of its policy ([`crate::summary`]); init writes it where `clawker-init why` finds it.
     #[serde(default)]
     pub summary: String,
+    /// Folders that must be mounted as the host saw them: others may replace one while the engine looks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounted: Vec<Mounted>,
+}
+
+/// A folder, and which one it is (stat(2)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mounted {
+    /// Where in the container.
+    pub path: String,
+    /// `st_dev`.
+    pub dev: u64,
+    /// `st_ino`.
+    pub ino: u64,
 }
 
 /// What init runs as the agent.

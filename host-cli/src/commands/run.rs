@@ -109,20 +109,22 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
         ctx.output.done();
         launch::make(ctx, &engine, &info, &plan, &interrupt).await
     };
-    let made = made.await.inspect_err(|_| ready.iter().for_each(|ready| make::undo(ctx, ready)))?;
-    // Others may make theirs.
-    drop(ready);
+    let take_back = || ready.iter().for_each(|ready| make::undo(ctx, ready));
+    let made = made.await.inspect_err(|_| take_back())?;
     if args.detach {
-        return start_detached(ctx, &engine, &made).await;
+        return start_detached(ctx, &engine, &made).await.inspect_err(|_| take_back());
     }
     let attached = start_attached(&engine, &made, args, shape).await;
     let (connection, wait) = match attached {
         Ok(attached) if !interrupt.came() => attached,
         outcome => {
             launch::unmake(ctx, &engine, &made.record).await;
+            take_back();
             return Err(outcome.err().unwrap_or_else(launch::interrupted));
         }
     };
+    // Others may make their worktrees.
+    drop(ready);
     let code = follow(ctx, &engine, &made.record, connection, wait, shape).await?;
     if args.rm && code.ended {
         let lock = StateLock::acquire(&ctx.paths)?;

@@ -225,7 +225,8 @@ pub fn places(root: &Beneath, workspace: &Path, way: &Way, own: &Path) -> io::Re
         Place { source: path.clone(), target: path, read_only }
     };
     let mut places = Vec::new();
-    let mut fixed: Vec<PathBuf> = Vec::new();
+    let mut fixed: Vec<PathBuf> =
+        [".clawker.yaml", ".clawker.local.yaml", ".clawkerignore"].map(PathBuf::from).into();
     match way {
         Way::None => {}
         Way::File => fixed.push(".git".into()),
@@ -249,22 +250,6 @@ pub fn places(root: &Beneath, workspace: &Path, way: &Way, own: &Path) -> io::Re
     for path in fixed {
         if root.sort(&path)? == Some(Sort::File) {
             places.push(same(&path, true));
-        }
-    }
-    places.extend(fixed_files(root, workspace)?);
-    Ok(places)
-}
-
-/// What no agent changes of a workspace's own: clawker's files, where they are there.
-///
-/// # Errors
-/// When the workspace can't be read.
-pub fn fixed_files(root: &Beneath, workspace: &Path) -> io::Result<Vec<Place>> {
-    let mut places = Vec::new();
-    for name in [".clawker.yaml", ".clawker.local.yaml", ".clawkerignore"] {
-        if root.sort(Path::new(name))? == Some(Sort::File) {
-            let path = workspace.join(name);
-            places.push(Place { source: path.clone(), target: path, read_only: true });
         }
     }
     Ok(places)

@@ -186,7 +186,7 @@ pub fn follow_back(paths: &Paths, dir: &Path) -> Result<(), Failure> {
 pub fn notice(ctx: &Context) {
     let Ok(looks) = store::load_all::<Accepted>(&ctx.paths.state.join("looks")) else { return };
     let family = worktree::family(&ctx.paths, &ctx.cwd).unwrap_or_default();
-    let is_near = |dir: &PathBuf| ctx.cwd.starts_with(dir) || family.contains(dir);
+    let is_near = |dir: &PathBuf| ctx.cwd.starts_with(dir) || family.contains(dir) && dir.is_dir();
     for accepted in looks.into_iter().filter(|look| is_near(&look.dir)) {
         let dir = &accepted.dir;
         match look_at(dir).map(|(_, look)| since(&accepted, look)) {

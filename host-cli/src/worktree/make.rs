@@ -16,6 +16,7 @@ use crate::config::Loaded;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::launch::{self, Interrupt};
+use crate::lock::StateLock;
 use crate::output::escape;
 use crate::paths::Paths;
 use crate::project;
@@ -51,37 +52,22 @@ pub fn ensure(
     interrupt: &Interrupt,
 ) -> Result<Ready, Failure> {
     let lock = lock(&ctx.paths, &loaded.dir, interrupt)?;
-    // Before git runs in it.
-    guard::settle(ctx, &loaded.dir, yes)?;
-    match launch::prepare(ctx, &loaded.dir)? {
-        Way::Apart | Way::Plain(_) => {}
-        Way::None => {
-            return Err(Failure::new(format!(
-                "{} is no git repository; git init makes it one",
-                shown(&loaded.dir)
-            )));
-        }
-        Way::File => {
-            return Err(Failure::new(format!(
-                "{} is a worktree of another folder's repository; call clawker in that one",
-                shown(&loaded.dir)
-            )));
-        }
-    }
     let git = HostGit::new(&loaded.dir)?;
     let root = Beneath::open(&loaded.dir)?;
-    share::refs(&root, git.owner())?;
     let found = Worktree::load(&ctx.paths, &loaded.dir, &wanted.branch)?;
-    if let Some(found) = &found {
+    if let Some(found) = found.as_ref().filter(|found| found.whole) {
         if found.is_intact() {
+            prepare(ctx, &git, &root, found, yes)?;
             if wanted.base.is_some() {
                 ctx.output.note(&format!("Branch {} is there already, and used as it is", wanted.branch));
             }
             return Ok(Ready { worktree: found.clone(), is_new: false, _lock: lock });
         }
-        if found.whole && (found.dir.exists() || !found.agents(&ctx.paths)?.is_empty()) {
+        if found.dir.exists() || !found.agents(&ctx.paths)?.is_empty() {
             return Err(share::gone(found));
         }
+    }
+    if let Some(found) = &found {
         clear(ctx, &git, found, interrupt)?;
     }
     let mut worktree = Worktree::new(&ctx.paths, loaded, &wanted.branch)?;
@@ -91,20 +77,49 @@ pub fn ensure(
             shown(&worktree.dir)
         )));
     }
-    let made = make(ctx, &git, &root, &mut worktree, wanted, interrupt);
-    let made = made.and_then(|()| if interrupt.came() { Err(launch::interrupted()) } else { Ok(()) });
-    if let Err(failure) = made {
-        let _ = clear(ctx, &git, &worktree, &Interrupt::deaf());
-        return Err(failure);
+    let made = prepare(ctx, &git, &root, &worktree, yes)
+        .and_then(|()| make(ctx, &git, &root, &mut worktree, wanted, interrupt))
+        .and_then(|()| if interrupt.came() { Err(launch::interrupted()) } else { Ok(()) });
+    let ready = Ready { worktree, is_new: true, _lock: lock };
+    match made {
+        Ok(()) => Ok(ready),
+        Err(failure) => {
+            undo(ctx, &ready);
+            Err(failure)
+        }
     }
-    Ok(Ready { worktree, is_new: true, _lock: lock })
+}
+
+/// Makes the repository ready for worktrees, once what is new in it is accepted: before git runs in it.
+fn prepare(
+    ctx: &Context,
+    git: &HostGit,
+    root: &Beneath,
+    worktree: &Worktree,
+    yes: bool,
+) -> Result<(), Failure> {
+    let dir = &worktree.project_dir;
+    let _lock = StateLock::acquire(&ctx.paths)?;
+    guard::settle(ctx, dir, yes)?;
+    // From here on whoever removes the project's last agent leaves the repository as worktrees need it.
+    worktree.save(&ctx.paths)?;
+    match launch::prepare(ctx, dir)? {
+        Way::Apart | Way::Plain(_) => share::refs(root, git.owner()),
+        Way::None => {
+            Err(Failure::new(format!("{} has no git repository of its own; git init makes one", shown(dir))))
+        }
+        Way::File => Err(Failure::new(format!(
+            "{} is a worktree of another folder's repository; call clawker in that one",
+            shown(dir)
+        ))),
+    }
 }
 
 /// Takes back a worktree that was made just now and that no agent has seen.
 pub fn undo(ctx: &Context, ready: &Ready) {
     if let (true, Ok(git)) = (ready.is_new, HostGit::new(&ready.worktree.project_dir)) {
         let _ = clear(ctx, &git, &ready.worktree, &Interrupt::deaf());
-        launch::release(ctx, &ready.worktree.project_dir);
+        release(ctx, &ready.worktree);
     }
 }
 
@@ -226,8 +241,15 @@ pub fn remove(ctx: &Context, worktree: &Worktree, force: bool, interrupt: &Inter
     guard::forget(&ctx.paths, &worktree.dir)?;
     worktree.forget(&ctx.paths)?;
     sweep(&worktree.dir)?;
-    launch::release(ctx, &worktree.project_dir);
+    release(ctx, worktree);
     Ok(())
+}
+
+/// Puts the repository back as it was, where nobody needs it otherwise any more.
+fn release(ctx: &Context, worktree: &Worktree) {
+    if let Ok(_lock) = StateLock::acquire(&ctx.paths) {
+        launch::release(ctx, &worktree.project_dir);
+    }
 }
 
 /// Removes what is on its way out, of an earlier command too.

@@ -9,13 +9,15 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use clawker_protocol::boot::Mounted;
 use clawker_protocol::places::PUBLIC_DIR;
 
 use super::{Worktree, host};
 use crate::exit::Failure;
 use crate::output::escape;
+use crate::store::AgentRecord;
 use crate::workspace::beneath::{Beneath, Sort};
-use crate::workspace::git::{Place, fixed_files};
+use crate::workspace::git::Place;
 
 /// The folder of `packed-refs`, below the project.
 const REFS: &str = ".git/clawker-refs";
@@ -190,37 +192,87 @@ fn target() -> PathBuf {
     Path::new(PUBLIC_DIR).join("git")
 }
 
-/// What is mounted besides the worktree itself.
+/// Folders of the repository that are mounted, from the project's.
+///
+/// # Errors
+/// When the repository can't be read.
+pub fn folders(worktree: &Worktree) -> io::Result<Vec<PathBuf>> {
+    let root = Beneath::open(&worktree.project_dir)?;
+    let mut folders = vec![PathBuf::from(".git"), PathBuf::from(REFS), worktree.git_dir.clone()];
+    folders.extend(WRITTEN.iter().map(|name| Path::new(".git").join(name)));
+    for name in WRITTEN_IF_THERE {
+        let path = Path::new(".git").join(name);
+        if root.sort(&path)? == Some(Sort::Folder) {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
+}
+
+/// What init makes sure of: an agent in the main checkout may put a link in a folder's place while Docker looks for it. One
+/// that is not there, or no folder, is never found again, so that the agent does not start.
+pub fn mounted(record: &AgentRecord) -> Vec<Mounted> {
+    let root = Beneath::open(&record.project_dir);
+    let id = |path: &Path| {
+        let stat = root.as_ref().ok()?.stat(path).ok()??;
+        (Sort::of_mode(stat.st_mode) == Sort::Folder).then_some((stat.st_dev, stat.st_ino))
+    };
+    let one = |path: &PathBuf| {
+        let (dev, ino) = id(path).unwrap_or_default();
+        Mounted { path: record.project_dir.join(path).to_string_lossy().into_owned(), dev, ino }
+    };
+    record.mounted.iter().map(one).collect()
+}
+
+/// What is mounted besides the worktree itself. Files come from the agent's folder in clawker's state, where no agent can put
+/// a link in their place.
 ///
 /// # Errors
 /// When the worktree is not what it was, or can't be read.
-pub fn places(worktree: &Worktree, folder: &Path) -> Result<Vec<Place>, Failure> {
+pub fn places(worktree: &Worktree, folder: &Path, mounted: &[PathBuf]) -> Result<Vec<Place>, Failure> {
     if !worktree.is_intact() {
         return Err(gone(worktree));
     }
-    let same = |path: PathBuf, read_only| Place { source: path.clone(), target: path, read_only };
-    let (git, git_dir) = (worktree.project_dir.join(".git"), worktree.git_dir());
-    let root = Beneath::open(&worktree.project_dir)?;
-    let mut places = vec![
-        same(worktree.dir.join(".git"), true),
-        same(git.clone(), true),
-        same(worktree.project_dir.join(REFS), false),
-        // A mountpoint can't be moved away, nor what is mounted in it.
-        same(git_dir.clone(), false),
-        same(git_dir.join("config.worktree"), true),
-        Place { source: folder.join("commondir"), target: git_dir.join("commondir"), read_only: true },
+    let git_dir = worktree.git_dir();
+    let mut places: Vec<Place> = mounted
+        .iter()
+        .map(|path| {
+            let source = worktree.project_dir.join(path);
+            // A mountpoint can't be moved away, nor what is mounted in it.
+            Place { target: source.clone(), source, read_only: path == Path::new(".git") }
+        })
+        .collect();
+    let own = |name: &str, target: PathBuf, read_only| Place { source: folder.join(name), target, read_only };
+    places.extend([
+        own("commondir", git_dir.join("commondir"), true),
         // Git writes it again and again, to say that the worktree is in use.
-        Place { source: folder.join("gitdir"), target: git_dir.join("gitdir"), read_only: false },
-        Place { source: folder.join("git"), target: target(), read_only: false },
-    ];
-    places.extend(WRITTEN.iter().map(|name| same(git.join(name), false)));
-    for name in WRITTEN_IF_THERE {
-        if root.sort(&Path::new(".git").join(name))? == Some(Sort::Folder) {
-            places.push(same(git.join(name), false));
+        own("gitdir", git_dir.join("gitdir"), false),
+        own("git", target(), false),
+    ]);
+    let project = Beneath::open(&worktree.project_dir)?;
+    let config = worktree.git_dir.join("config.worktree");
+    places.push(fixed(&project, &config, folder, git_dir.join("config.worktree"))?);
+    let root = Beneath::open(&worktree.dir)?;
+    for name in [".git", ".clawker.yaml", ".clawker.local.yaml", ".clawkerignore"] {
+        if root.sort(Path::new(name))? == Some(Sort::File) {
+            places.push(fixed(&root, Path::new(name), folder, worktree.dir.join(name))?);
         }
     }
-    places.extend(fixed_files(&Beneath::open(&worktree.dir)?, &worktree.dir)?);
     Ok(places)
+}
+
+/// A copy of a file, for the agent to read in its place.
+fn fixed(root: &Beneath, path: &Path, folder: &Path, target: PathBuf) -> io::Result<Place> {
+    let bytes = root.read(path, MAX_CONFIG)?;
+    let name = path.file_name().unwrap_or_default();
+    let copies = folder.join("fixed");
+    std::fs::create_dir_all(&copies)?;
+    std::fs::write(copies.join(name), bytes)?;
+    // Git looks at whose a file is.
+    if let Some(stat) = root.stat(path)?.filter(|_| nix::unistd::geteuid().is_root()) {
+        std::os::unix::fs::lchown(copies.join(name), Some(stat.st_uid), Some(stat.st_gid))?;
+    }
+    Ok(Place { source: copies.join(name), target, read_only: true })
 }
 
 /// A worktree that somebody took away.
