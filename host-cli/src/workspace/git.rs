@@ -23,6 +23,8 @@ const SHARED_FILES: [&str; 5] = ["HEAD", "index", "packed-refs", "shallow", "des
 const SHARED_IF_THERE: [&str; 5] = ["rr-cache", "lfs", "branches", "remotes", "svn"];
 /// No configuration is larger.
 const MAX_CONFIG: u64 = 1 << 20;
+/// No file that is protected is larger.
+const MAX_FIXED: u64 = 4 << 20;
 
 /// How a repository is shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,11 +227,11 @@ pub fn places(root: &Beneath, workspace: &Path, way: &Way, own: &Path) -> io::Re
         Place { source: path.clone(), target: path, read_only }
     };
     let mut places = Vec::new();
-    let mut fixed: Vec<PathBuf> =
+    let mut files: Vec<PathBuf> =
         [".clawker.yaml", ".clawker.local.yaml", ".clawkerignore"].map(PathBuf::from).into();
     match way {
         Way::None => {}
-        Way::File => fixed.push(".git".into()),
+        Way::File => files.push(".git".into()),
         Way::Apart | Way::Plain(_) => {
             // A mountpoint of its own can't be moved away.
             places.push(same(Path::new(".git"), false));
@@ -239,20 +241,39 @@ pub fn places(root: &Beneath, workspace: &Path, way: &Way, own: &Path) -> io::Re
             if root.sort(&git("worktrees"))? == Some(Sort::Folder) {
                 places.push(same(&git("worktrees"), true));
             }
-            fixed.push(git("config.worktree"));
-            fixed.push(git(if *way == Way::Apart { "commondir" } else { "config" }));
+            files.push(git("config.worktree"));
+            files.push(git(if *way == Way::Apart { "commondir" } else { "config" }));
         }
     }
     if *way == Way::Apart {
         let target = workspace.join(git(COMMON));
         places.push(Place { source: own.to_owned(), target, read_only: false });
     }
-    for path in fixed {
+    for path in files {
         if root.sort(&path)? == Some(Sort::File) {
-            places.push(same(&path, true));
+            let folder = own.parent().unwrap_or(own);
+            places.push(fixed(root, &path, folder, workspace.join(&path))?);
         }
     }
     Ok(places)
+}
+
+/// A file that the agent can't change: a copy in its folder in clawker's state lies over it. Docker follows links, and in the
+/// file's own place another agent could put one while Docker looks for it.
+///
+/// # Errors
+/// When it can't be read or copied.
+pub fn fixed(root: &Beneath, path: &Path, folder: &Path, target: PathBuf) -> io::Result<Place> {
+    let bytes = root.read(path, MAX_FIXED)?;
+    let copies = folder.join("fixed");
+    let copy = copies.join(path.file_name().unwrap_or_default());
+    std::fs::create_dir_all(&copies)?;
+    std::fs::write(&copy, bytes)?;
+    // Git looks at whose a file is.
+    if let Some(stat) = root.stat(path)?.filter(|_| nix::unistd::geteuid().is_root()) {
+        std::os::unix::fs::lchown(&copy, Some(stat.st_uid), Some(stat.st_gid))?;
+    }
+    Ok(Place { source: copy, target, read_only: true })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::exit::Failure;
 use crate::output::escape;
 use crate::store::AgentRecord;
 use crate::workspace::beneath::{Beneath, Sort};
-use crate::workspace::git::Place;
+use crate::workspace::git::{Place, fixed};
 
 /// The folder of `packed-refs`, below the project.
 const REFS: &str = ".git/clawker-refs";
@@ -259,20 +259,6 @@ pub fn places(worktree: &Worktree, folder: &Path, mounted: &[PathBuf]) -> Result
         }
     }
     Ok(places)
-}
-
-/// A copy of a file, for the agent to read in its place.
-fn fixed(root: &Beneath, path: &Path, folder: &Path, target: PathBuf) -> io::Result<Place> {
-    let bytes = root.read(path, MAX_CONFIG)?;
-    let name = path.file_name().unwrap_or_default();
-    let copies = folder.join("fixed");
-    std::fs::create_dir_all(&copies)?;
-    std::fs::write(copies.join(name), bytes)?;
-    // Git looks at whose a file is.
-    if let Some(stat) = root.stat(path)?.filter(|_| nix::unistd::geteuid().is_root()) {
-        std::os::unix::fs::lchown(copies.join(name), Some(stat.st_uid), Some(stat.st_gid))?;
-    }
-    Ok(Place { source: copies.join(name), target, read_only: true })
 }
 
 /// A worktree that somebody took away.
