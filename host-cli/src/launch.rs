@@ -217,8 +217,8 @@ pub fn prepare(ctx: &Context, dir: &Path) -> Result<Way, Failure> {
     let (way, changed) = Beneath::open(dir).and_then(|root| git::prepare(&root)).map_err(failed)?;
     if changed {
         ctx.output.note(
-            "The repository's config now lies in .git/clawker, so that agents have one of their own; the last \
-             clawker rm puts it back",
+            "The repository's config now lies in .git/clawker, so that agents have one of their own; it is put \
+             back with the last agent and worktree",
         );
         guard::remember(&ctx.paths, dir)?;
     }

@@ -40,6 +40,8 @@ struct Row {
     last_refusal_time: Option<u64>,
     /// The version of its init, which is that of the clawker that made it.
     init: Option<String>,
+    /// The worktree that it works in.
+    worktree: Option<String>,
     /// It holds Docker's socket.
     docker_socket: bool,
     /// The kernel killed something in it for memory since its last start.
@@ -115,6 +117,7 @@ fn row(record: &AgentRecord, status: &str, control: Option<&Status>) -> Row {
         last_refusal: control.and_then(last_refusal).map(|(text, _)| text),
         last_refusal_time: control.and_then(last_refusal).map(|(_, time)| time),
         init: control.map(|control| control.versions.init.clone()),
+        worktree: record.worktree.as_ref().map(|dir| dir.to_string_lossy().into_owned()),
         docker_socket: record.docker_socket,
         out_of_memory: false,
         grants: Vec::new(),
@@ -241,6 +244,7 @@ mod tests {
             last_refusal: last_refusal(&status).map(|(text, _)| text),
             last_refusal_time: Some(1_000),
             init: Some("0".into()),
+            worktree: None,
             docker_socket: false,
             out_of_memory: true,
             grants: vec![Left {

@@ -21,8 +21,7 @@ use crate::output::escape;
 use crate::paths::Paths;
 use crate::project;
 use crate::store;
-use crate::workspace::beneath::Beneath;
-use crate::workspace::git::Way;
+use crate::workspace::beneath::{Beneath, Sort};
 use crate::workspace::guard;
 
 /// How often a lock is tried.
@@ -54,6 +53,7 @@ pub fn ensure(
     let lock = lock(&ctx.paths, &loaded.dir, interrupt)?;
     let git = HostGit::new(&loaded.dir)?;
     let root = Beneath::open(&loaded.dir)?;
+    check(&root, &loaded.dir)?;
     let found = Worktree::load(&ctx.paths, &loaded.dir, &wanted.branch)?;
     if let Some(found) = found.as_ref().filter(|found| found.whole) {
         if found.is_intact() {
@@ -90,6 +90,17 @@ pub fn ensure(
     }
 }
 
+/// Refuses a project that has no repository of its own, before anything is remembered of it.
+fn check(root: &Beneath, dir: &Path) -> Result<(), Failure> {
+    let why = match root.sort(Path::new(".git"))? {
+        Some(Sort::Folder) => return Ok(()),
+        None => "has no git repository of its own; git init makes one",
+        Some(Sort::File) => "is a worktree of another folder's repository; call clawker in that one",
+        Some(_) => "has a link in .git's place, which is not followed",
+    };
+    Err(Failure::new(format!("{} {why}", shown(dir))))
+}
+
 /// Makes the repository ready for worktrees, once what is new in it is accepted: before git runs in it.
 fn prepare(
     ctx: &Context,
@@ -103,16 +114,8 @@ fn prepare(
     guard::settle(ctx, dir, yes)?;
     // From here on whoever removes the project's last agent leaves the repository as worktrees need it.
     worktree.save(&ctx.paths)?;
-    match launch::prepare(ctx, dir)? {
-        Way::Apart | Way::Plain(_) => share::refs(root, git.owner()),
-        Way::None => {
-            Err(Failure::new(format!("{} has no git repository of its own; git init makes one", shown(dir))))
-        }
-        Way::File => Err(Failure::new(format!(
-            "{} is a worktree of another folder's repository; call clawker in that one",
-            shown(dir)
-        ))),
-    }
+    launch::prepare(ctx, dir)?;
+    share::refs(root, git.owner())
 }
 
 /// Takes back a worktree that was made just now and that no agent has seen.
