@@ -145,6 +145,8 @@ fn two_agents_work_on_two_branches_and_the_host_s_git_runs_nothing_of_theirs() {
     without_clawker(&folder);
 
     repository(&folder);
+    // Only where the host says so does its git read config.worktree.
+    must(&folder, &["config", "extensions.worktreeConfig", "true"]);
     run(&world, &["--agent", "main"]);
     run(&world, &["--worktree", "one"]);
     run(&world, &["--worktree", "feat/two:old", "--agent", "two"]);

@@ -75,7 +75,12 @@ pub fn load(cwd: &Path, paths: &Paths) -> Result<Loaded, ConfigError> {
     // What stands in a worktree is an agent's: the project is that of its record.
     let around =
         worktree::around(paths, &cwd).map_err(|error| ConfigError::read(&cwd, io::Error::other(error)))?;
-    let cwd = around.map_or(cwd, |worktree| worktree.project_dir);
+    let cwd = match around {
+        // It may be gone, and what lies above it is no project of the worktree's.
+        Some(worktree) => std::fs::canonicalize(&worktree.project_dir)
+            .map_err(|error| ConfigError::read(&worktree.project_dir, error))?,
+        None => cwd,
+    };
     let (settings, of_user, of_settings) = settings_layer(paths)?;
     let find::Found { root: dir, mut layers, unused } = find::find(&cwd, paths)?;
     let files: Vec<PathBuf> = layers.iter().map(|layer| layer.file.clone()).collect();

@@ -99,15 +99,16 @@ impl HostGit {
     /// As [`Self::output`], and it must be content: what it said, without the newline at the end.
     ///
     /// # Errors
-    /// With git's own last words.
+    /// With git's own words.
     pub fn must<S: AsRef<OsStr>>(&self, words: &[S], interrupt: &Interrupt) -> Result<String, Failure> {
         let output = self.output(words, interrupt)?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.trim_end().lines().last().unwrap_or("git failed");
-        Err(Failure::new(last.trim_start_matches("fatal: ").to_owned()))
+        let fatal = said.lines().find_map(|line| line.strip_prefix("fatal: "));
+        let last = said.trim_end().lines().last().unwrap_or("it failed, and said nothing");
+        Err(Failure::new(format!("git: {}", fatal.unwrap_or(last))))
     }
 
     /// Whether it is content.

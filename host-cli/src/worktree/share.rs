@@ -61,7 +61,8 @@ pub fn refs(root: &Beneath, owner: (u32, u32)) -> Result<(), Failure> {
     match sort {
         Some(Sort::Link) if root.target(old)? == Path::new(PACKED.1) => return Ok(()),
         None => {}
-        Some(Sort::File) if root.stat(&new)?.is_none() => {}
+        // The second may be left of one that was put back and not to its end.
+        Some(Sort::File) if root.stat(&new)?.is_none() || is_same(root, old, &new)? => {}
         _ => {
             return Err(Failure::new(format!(
                 "{} is not as clawker left it, and {} holds references too; merge them by hand",
@@ -82,6 +83,10 @@ pub fn refs(root: &Beneath, owner: (u32, u32)) -> Result<(), Failure> {
     })();
     root.remove(lock)?;
     Ok(moved?)
+}
+
+fn is_same(root: &Beneath, one: &Path, other: &Path) -> io::Result<bool> {
+    Ok(root.read(one, MAX_PACKED)? == root.read(other, MAX_PACKED)?)
 }
 
 /// Puts the link in place, at once.
