@@ -8,8 +8,9 @@ Examples:
   clawker workspace --undo                 sets it aside; nothing is deleted
   clawker workspace --accept               takes it as yours
 
-Shown are hooks, keys that may run programs, repositories, files that lead git elsewhere, and changes of
-.clawkerignore: what is there now and was not when an agent was last started or you last accepted it.
+Shown, of the worktrees too, are hooks, keys that may run programs, repositories, files and links that
+lead git elsewhere, programs of a rebase, and changes of .clawkerignore: what is there now and was not
+when an agent was last started or you last accepted it.
 Exit code: 0 nothing is new, 1 something is.";
 
 /// `clawker workspace`
