@@ -77,6 +77,6 @@ fn remove(ctx: &Context, args: &WorktreeRemoveArgs) -> Outcome {
     })?;
     make::remove(ctx, &found, args.force, &Interrupt::watch()?)?;
     ctx.output.line(&escape(branch.as_str()))?;
-    ctx.output.note(&format!("Branch {branch} is kept; git branch -D deletes it"));
+    ctx.output.note("Branches and commits are kept; git branch -D deletes one");
     Ok(OK)
 }
