@@ -117,7 +117,10 @@ pub async fn make(
         created: now(),
         docker_socket: plan.docker_socket.is_some(),
         worktree: plan.worktree.map(|worktree| worktree.dir.clone()),
-        mounted: plan.worktree.map(share::folders).transpose()?.unwrap_or_default(),
+        mounted: match plan.worktree {
+            Some(worktree) => share::folders(worktree)?,
+            None => git::folders(&Beneath::open(&plan.loaded.dir)?, &way)?,
+        },
     };
     let made = make_recorded(ctx, engine, info, plan, &lock, &record, &way).await;
     let made = made.and_then(|made| if interrupt.came() { Err(interrupted()) } else { Ok(made) });

@@ -11,7 +11,8 @@ use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
 use crate::session::Shape;
 use crate::store::AgentRecord;
-use crate::workspace::guard;
+use crate::workspace::beneath::Beneath;
+use crate::workspace::{git, guard};
 use crate::{accepted, agent, docker_socket, enforcement, lent, ours, reached, resolve, stack, worktree};
 
 /// Starts each; the first that fails ends it.
@@ -86,6 +87,7 @@ pub async fn prepare(
     .await?;
     guard::settle(ctx, &record.project_dir, yes)?;
     worktree::check_again(ctx, record, yes)?;
+    git::bring_back(&Beneath::open(&record.project_dir)?, &record.mounted)?;
     let prepared =
         enforcement::prepare_agent(&ctx.paths, &lock, loaded, &record.agent, &info, &record.published)
             .await?;

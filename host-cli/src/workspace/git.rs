@@ -217,6 +217,38 @@ pub fn make_own(root: &Beneath, own: &Path, (uid, gid): (u32, u32)) -> io::Resul
     Ok(())
 }
 
+/// Folders that are mounted on themselves, from the workspace's.
+///
+/// # Errors
+/// When the workspace can't be read.
+pub fn folders(root: &Beneath, way: &Way) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    if matches!(way, Way::Apart | Way::Plain(_)) {
+        for path in [PathBuf::from(".git"), git("hooks"), git("worktrees")] {
+            if root.sort(&path)? == Some(Sort::Folder) {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(folders)
+}
+
+/// Makes again what went away of folders that a container mounts: git removes `worktrees` with the last one, and some users
+/// their hooks.
+///
+/// # Errors
+/// When they can't be made.
+pub fn bring_back(root: &Beneath, folders: &[PathBuf]) -> io::Result<()> {
+    let owner = root.stat(Path::new(".git"))?.map_or((0, 0), |stat| (stat.st_uid, stat.st_gid));
+    for path in folders.iter().filter(|path| [git("hooks"), git("worktrees")].contains(path)) {
+        if root.stat(path)?.is_none() {
+            root.make_folder(path)?;
+            root.give(path, owner.0, owner.1)?;
+        }
+    }
+    Ok(())
+}
+
 /// What is mounted over the workspace, so that what the host runs or trusts later can't be changed through it.
 ///
 /// # Errors
@@ -234,13 +266,7 @@ pub fn places(root: &Beneath, workspace: &Path, way: &Way, own: &Path) -> io::Re
         Way::File => files.push(".git".into()),
         Way::Apart | Way::Plain(_) => {
             // A mountpoint of its own can't be moved away.
-            places.push(same(Path::new(".git"), false));
-            if root.sort(&git("hooks"))? == Some(Sort::Folder) {
-                places.push(same(&git("hooks"), true));
-            }
-            if root.sort(&git("worktrees"))? == Some(Sort::Folder) {
-                places.push(same(&git("worktrees"), true));
-            }
+            places.extend(folders(root, way)?.iter().map(|path| same(path, path != Path::new(".git"))));
             files.push(git("config.worktree"));
             files.push(git(if *way == Way::Apart { "commondir" } else { "config" }));
         }
@@ -365,6 +391,13 @@ mod tests {
         run(&w, &["worktree", "add", "-q", "../linked"]);
         assert_eq!(prepare(&root).unwrap(), (Way::Plain("it has linked worktrees"), false));
         assert!(!w.join(".git/commondir").exists());
+        let mounted = folders(&root, &Way::Plain("")).unwrap();
+        assert_eq!(mounted, [".git", ".git/hooks", ".git/worktrees"].map(PathBuf::from));
+        run(&w, &["worktree", "remove", "../linked"]);
+        assert!(!w.join(".git/worktrees").exists(), "git takes it away with the last one");
+        bring_back(&root, &mounted).unwrap();
+        assert!(w.join(".git/worktrees").is_dir());
+        run(&w, &["worktree", "add", "-q", "../linked", "linked"]);
         assert_eq!(prepare(&Beneath::open(&folder.join("linked")).unwrap()).unwrap(), (Way::File, false));
         assert_eq!(prepare(&Beneath::open(&folder).unwrap()).unwrap(), (Way::None, false));
         std::fs::remove_dir_all(folder).unwrap();

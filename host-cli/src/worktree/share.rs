@@ -5,9 +5,11 @@
 //! `packed-refs` is written beside and renamed, in `.git` itself, which the agent must not write: so that file gets a folder
 //! of its own, and a link in its old place, which git follows in reading and in writing.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use clawker_protocol::boot::Mounted;
 use clawker_protocol::places::PUBLIC_DIR;
@@ -35,6 +37,8 @@ const READ_IF_THERE: [&str; 3] = ["branches", "remotes", "svn"];
 const MAX_CONFIG: u64 = 1 << 20;
 /// No such file is larger.
 const MAX_PACKED: u64 = 1 << 30;
+/// Git writes `gitdir` anew where it is older than a day, and dies where it can't; this one is never old.
+const FRESH: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// An agent's git can't see what worktrees that were made after it need.
 const KEEP: &str = "[gc]\n\tpruneExpire = never\n\tworktreePruneExpire = never\n";
 
@@ -172,7 +176,8 @@ pub fn make_own(worktree: &Worktree, folder: &Path, (uid, gid): (u32, u32)) -> R
     }
     std::fs::write(folder.join("commondir"), format!("{}\n", target().display()))?;
     std::fs::write(folder.join("gitdir"), root.read(&worktree.git_dir.join("gitdir"), 4096)?)?;
-    for path in [own.join("config"), own.join("worktrees"), own, folder.join("gitdir")] {
+    File::options().write(true).open(folder.join("gitdir"))?.set_modified(SystemTime::now() + FRESH)?;
+    for path in [own.join("config"), own.join("worktrees"), own] {
         give(&path, uid, gid)?;
     }
     Ok(())
@@ -250,8 +255,7 @@ pub fn places(worktree: &Worktree, folder: &Path, mounted: &[PathBuf]) -> Result
     let own = |name: &str, target: PathBuf, read_only| Place { source: folder.join(name), target, read_only };
     places.extend([
         own("commondir", git_dir.join("commondir"), true),
-        // Git writes it again and again, to say that the worktree is in use.
-        own("gitdir", git_dir.join("gitdir"), false),
+        own("gitdir", git_dir.join("gitdir"), true),
         own("git", target(), false),
     ]);
     let project = Beneath::open(&worktree.project_dir)?;
