@@ -5,11 +5,9 @@
 //! `packed-refs` is written beside and renamed, in `.git` itself, which the agent must not write: so that file gets a folder
 //! of its own, and a link in its old place, which git follows in reading and in writing.
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use clawker_protocol::boot::Mounted;
 use clawker_protocol::places::PUBLIC_DIR;
@@ -37,8 +35,6 @@ const READ_IF_THERE: [&str; 3] = ["branches", "remotes", "svn"];
 const MAX_CONFIG: u64 = 1 << 20;
 /// No such file is larger.
 const MAX_PACKED: u64 = 1 << 30;
-/// Git writes `gitdir` anew where it is older than a day, and dies where it can't; this one is never old.
-const FRESH: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// An agent's git can't see what worktrees that were made after it need.
 const KEEP: &str = "[gc]\n\tpruneExpire = never\n\tworktreePruneExpire = never\n";
 
@@ -175,8 +171,6 @@ pub fn make_own(worktree: &Worktree, folder: &Path, (uid, gid): (u32, u32)) -> R
         }
     }
     std::fs::write(folder.join("commondir"), format!("{}\n", target().display()))?;
-    std::fs::write(folder.join("gitdir"), root.read(&worktree.git_dir.join("gitdir"), 4096)?)?;
-    File::options().write(true).open(folder.join("gitdir"))?.set_modified(SystemTime::now() + FRESH)?;
     for path in [own.join("config"), own.join("worktrees"), own] {
         give(&path, uid, gid)?;
     }
@@ -253,14 +247,11 @@ pub fn places(worktree: &Worktree, folder: &Path, mounted: &[PathBuf]) -> Result
         })
         .collect();
     let own = |name: &str, target: PathBuf, read_only| Place { source: folder.join(name), target, read_only };
-    places.extend([
-        own("commondir", git_dir.join("commondir"), true),
-        own("gitdir", git_dir.join("gitdir"), true),
-        own("git", target(), false),
-    ]);
+    places.extend([own("commondir", git_dir.join("commondir"), true), own("git", target(), false)]);
     let project = Beneath::open(&worktree.project_dir)?;
-    let config = worktree.git_dir.join("config.worktree");
-    places.push(fixed(&project, &config, folder, git_dir.join("config.worktree"))?);
+    for name in ["gitdir", "config.worktree"] {
+        places.push(fixed(&project, &worktree.git_dir.join(name), folder, git_dir.join(name))?);
+    }
     let root = Beneath::open(&worktree.dir)?;
     for name in [".git", ".clawker.yaml", ".clawker.local.yaml", ".clawkerignore"] {
         if root.sort(Path::new(name))? == Some(Sort::File) {
