@@ -48,6 +48,9 @@ pub struct Cli {
     /// Print data as JSON
     #[arg(long, global = true)]
     pub json: bool,
+    /// Print data by a template: its fields are those of --json
+    #[arg(long, global = true, value_name = "TEMPLATE", conflicts_with = "json")]
+    pub format: Option<String>,
     /// Print no notes and no progress
     #[arg(short, long, global = true)]
     pub quiet: bool,

@@ -29,6 +29,7 @@ pub mod envoy;
 pub mod exec;
 pub mod exit;
 pub mod flowlog;
+pub mod format;
 pub mod gateway;
 pub mod grant;
 pub mod ignored;

@@ -5,7 +5,9 @@ use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
+use crate::cli::Cli;
 use crate::exit::Failure;
+use crate::format::Format;
 
 /// Long steps say how far they are.
 pub trait Progress {
@@ -24,14 +26,28 @@ pub struct Output {
     pub quiet: bool,
     /// Colours on stdout.
     pub colour: bool,
+    /// What data is printed by, instead of as JSON.
+    pub format: Option<&'static Format>,
 }
 
 impl Output {
+    /// For what the command line says.
+    ///
+    /// # Errors
+    /// A template that can't be read.
+    pub fn of(cli: &Cli) -> Result<Self, Failure> {
+        let template = cli.format.as_deref().filter(|template| *template != "json");
+        let format = template.map(Format::parse).transpose()?;
+        // As long as the process, as all of the output is.
+        let format = format.map(|format| &*Box::leak(Box::new(format)));
+        Ok(Self { format, ..Self::new(cli.json || cli.format.is_some(), cli.quiet) })
+    }
+
     /// For these options and this process's stdout; `NO_COLOR` is honoured.
     pub fn new(json: bool, quiet: bool) -> Self {
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = !no_colour && !json && std::io::stdout().is_terminal();
-        Self { json, quiet, colour }
+        Self { json, quiet, colour, format: None }
     }
 
     /// A line of data.
@@ -47,10 +63,23 @@ impl Output {
     /// # Errors
     /// As [`Self::line`].
     pub fn value<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
-        if std::io::stdout().is_terminal() {
+        if self.format.is_none() && std::io::stdout().is_terminal() {
             self.line(&escape_json(&serde_json::to_string_pretty(value)?))
         } else {
-            self.line(&json(value)?)
+            self.entry(value)
+        }
+    }
+
+    /// A value as JSON in one line, or by the user's template.
+    ///
+    /// # Errors
+    /// As [`Self::line`], and where the template does not fit.
+    pub fn entry<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        match self.format {
+            None => self.line(&json(value)?),
+            Some(format) => {
+                format.lines(&serde_json::to_value(value)?)?.iter().try_for_each(|line| self.line(line))
+            }
         }
     }
 

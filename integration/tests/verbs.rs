@@ -28,6 +28,7 @@ fn a_restart_is_shut_from_its_first_packet_and_a_pause_holds_up_no_bypass_s_end(
         "n=$(cat /tmp/n 2>/dev/null)1; echo $n >/tmp/n; exec {client} probe flood 198.51.100.133:9999 boot-$n-x 7200"
     );
     world.must(&["run", "--detach", "--yes", "--", "sh", "-c", &script]).unwrap();
+    assert_eq!(world.must(&["ps", "--format", "{{.agent}}={{ status }}"]).unwrap(), "dev=running");
     assert!(wait(PATIENCE, || refused(&world) > 100), "it does not send");
     assert!(world.rig.saw("boot-1-x").is_empty());
     world.must(&["firewall", "disable", "--agent", "dev"]).unwrap();

@@ -47,7 +47,7 @@ use crate::workspace::guard;
 /// # Errors
 /// [`Failure`]: what to tell the user.
 pub fn dispatch(cli: Cli) -> Outcome {
-    let output = Output::new(cli.json, cli.quiet);
+    let output = Output::of(&cli)?;
     // What needs none of the user's folders must not make any: it is called where clawker is installed.
     match &cli.command {
         Command::Version => return version::run(output),

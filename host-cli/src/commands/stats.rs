@@ -35,7 +35,7 @@ pub async fn run(ctx: &Context, args: &StatsArgs) -> Outcome {
         let rounds = watched.iter().map(|(record, id)| sample(&engine, record, id));
         let samples: Vec<Sample> = join_all(rounds).await.into_iter().flatten().collect();
         if ctx.output.json {
-            ctx.output.line(&output::json(&samples)?)?;
+            ctx.output.entry(&samples)?;
         } else {
             let before = if !args.no_stream && std::io::stdout().is_terminal() { CLEAR } else { "" };
             output::write_stdout(format!("{before}{}", output::table(&lines(&samples))).as_bytes())?;

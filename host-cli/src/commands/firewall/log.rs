@@ -44,7 +44,7 @@ pub async fn run(ctx: &Context, args: &LogArgs) -> Outcome {
     }
     if ctx.output.json {
         for entry in &entries {
-            ctx.output.line(&output::json(entry)?)?;
+            ctx.output.entry(entry)?;
         }
         return Ok(OK);
     }

@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::docker::Engine;
 use crate::exit::{Failure, OK, Outcome};
 use crate::flowlog::Entry;
-use crate::output::{self, write_stdout};
+use crate::output::write_stdout;
 use crate::scope::{Part, Scope};
 
 /// How often the agents' files are read.
@@ -107,7 +107,7 @@ impl Held {
 fn print(ctx: &Context, entries: &[Entry]) -> Result<(), Failure> {
     for entry in entries {
         if ctx.output.json {
-            ctx.output.line(&output::json(entry)?)?;
+            ctx.output.entry(entry)?;
         } else {
             write_stdout(row(&cells(entry)).as_bytes())?;
         }
