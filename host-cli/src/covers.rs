@@ -61,6 +61,11 @@ impl Covers {
         self.0.is_empty()
     }
 
+    /// Each path from the project's folder, and whether it is a folder.
+    pub fn places(&self) -> impl Iterator<Item = (&Path, bool)> {
+        self.0.iter().map(|(path, is_folder)| (Path::new(path), *is_folder))
+    }
+
     /// The mounts; `empty` is an empty file of the host's.
     pub fn mounts(&self, project: &Path, empty: &Path) -> Vec<Mount> {
         let mount = |(path, is_folder): (&String, &bool)| {
@@ -122,7 +127,7 @@ mod tests {
     use super::*;
 
     fn one(path: &str, kind: Kind) -> Ignored {
-        Ignored { path: path.into(), kind, other_names: 0 }
+        Ignored { path: path.into(), kind, other_names: 0, awaited: false }
     }
 
     #[test]
@@ -157,7 +162,7 @@ mod tests {
         let many: Vec<_> = (0..=MOST).map(|n| one(&n.to_string(), Kind::File)).collect();
         assert!(matches!(Covers::of(&many), Err(CoverError::TooMany { count: 1_001 })));
         let path = Path::new(std::ffi::OsStr::from_bytes(b"\xff")).to_owned();
-        let odd = Ignored { path, kind: Kind::File, other_names: 0 };
+        let odd = Ignored { path, kind: Kind::File, other_names: 0, awaited: false };
         assert!(matches!(Covers::of(&[odd]), Err(CoverError::NotText(_))));
     }
 }

@@ -52,6 +52,8 @@ pub struct Ignored {
     pub kind: Kind,
     /// A file's other names (hard links), wherever they are: what is read by those is not hidden.
     pub other_names: u64,
+    /// It is not there yet: a pattern without wildcards names it.
+    pub awaited: bool,
 }
 
 /// What is kept from the agent.
@@ -65,24 +67,27 @@ pub enum Kind {
     Link,
 }
 
-/// The topmost of all that is kept from the agent, in the order of their names. Folders that match aren't entered, nor are
-/// repositories (`.git`), whose objects have no names that a pattern could mean.
+/// The topmost of all that is kept from the agent, in the order of their names, and what would be kept from it once it is there.
+/// Folders that match aren't entered, nor are repositories (`.git`), whose objects have no names that a pattern could mean.
 ///
 /// # Errors
 /// [`IgnoreError`].
 pub fn find(root: &Path, patterns: &[String]) -> Result<Vec<Ignored>, IgnoreError> {
-    let mut walk = Walk { root, levels: Vec::new(), found: Vec::new() };
+    let mut walk = Walk { root, patterns, levels: Vec::new(), found: Vec::new() };
     if !patterns.is_empty() {
         let lines = patterns.iter().map(String::as_str);
         walk.levels.push(compile(root, lines, &|_| "workspace.ignore".to_owned())?);
     }
     walk.enter(root)?;
     walk.found.sort_by(|one, other| one.path.cmp(&other.path));
+    walk.found.dedup_by(|one, other| one.path == other.path);
     Ok(walk.found)
 }
 
 struct Walk<'a> {
     root: &'a Path,
+    /// Those that hold first for all.
+    patterns: &'a [String],
     /// The patterns that hold here, the farthest first.
     levels: Vec<Gitignore>,
     found: Vec<Ignored>,
@@ -103,7 +108,14 @@ impl Walk<'_> {
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
         let depth = self.levels.len();
         if entries.iter().any(|entry| entry.file_name() == FILE) {
-            self.levels.push(read(folder)?);
+            let text = text(folder)?;
+            self.levels.push(compile(folder, text.lines(), &|line| {
+                format!("{}:{line}", folder.join(FILE).display())
+            })?);
+            self.await_all(folder, text.lines());
+        }
+        if folder == self.root {
+            self.await_all(folder, self.patterns.iter().map(String::as_str));
         }
         for entry in entries {
             let kind = entry.file_type().map_err(unreadable)?;
@@ -140,8 +152,45 @@ impl Walk<'_> {
         let links =
             if kind == Kind::File { fs::symlink_metadata(path).map_or(1, |file| file.nlink()) } else { 1 };
         let path = path.strip_prefix(self.root).unwrap_or(path).to_owned();
-        self.found.push(Ignored { path, kind, other_names: links.saturating_sub(1) });
+        self.found.push(Ignored { path, kind, other_names: links.saturating_sub(1), awaited: false });
     }
+
+    /// What a folder's lines name without wildcards, and isn't there.
+    fn await_all<'l>(&mut self, folder: &Path, lines: impl Iterator<Item = &'l str>) {
+        for (name, is_folder) in lines.filter_map(literal) {
+            let path = folder.join(name);
+            let within = path.strip_prefix(folder).unwrap_or(&path).ancestors().skip(1);
+            let above = within.filter(|above| !above.as_os_str().is_empty()).map(|above| folder.join(above));
+            // What is hidden by a folder of its own, or lies behind a link, waits for nothing.
+            let mut above = above.into_iter();
+            let is_apart = above.any(|above| self.hides(&above, true) || !is_folder_or_nothing(&above));
+            let is_there = fs::symlink_metadata(&path).is_ok();
+            if let (false, false, true) = (is_apart, is_there, self.hides(&path, is_folder)) {
+                let kind = if is_folder { Kind::Folder } else { Kind::File };
+                let path = path.strip_prefix(self.root).unwrap_or(&path).to_owned();
+                self.found.push(Ignored { path, kind, other_names: 0, awaited: true });
+            }
+        }
+    }
+}
+
+fn is_folder_or_nothing(path: &Path) -> bool {
+    fs::symlink_metadata(path)
+        .map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |about| about.is_dir())
+}
+
+/// The place that a pattern without wildcards names, from its own folder, and whether it is a folder; without a slash within
+/// it means any folder below as well, where nothing is awaited. clawker's and git's own names are never made by a pattern.
+fn literal(line: &str) -> Option<(&str, bool)> {
+    const OURS: [&str; 4] = [".git", FILE, ".clawker.yaml", ".clawker.local.yaml"];
+    let line = line.trim_end();
+    if line.starts_with(['#', '!']) || line.contains(['*', '?', '[', '\\', '\0']) {
+        return None;
+    }
+    let (name, is_folder) = line.strip_suffix('/').map_or((line, false), |name| (name, true));
+    let name = name.strip_prefix('/').unwrap_or(name);
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !OURS.contains(&part);
+    name.split('/').all(is_plain).then_some((name, is_folder))
 }
 
 /// The lines of a folder's file; none where there is no file.
@@ -153,12 +202,6 @@ pub fn lines(folder: &Path) -> Result<Vec<String>, IgnoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         _ => Ok(text(folder)?.lines().map(str::to_owned).collect()),
     }
-}
-
-/// Reads a folder's patterns.
-fn read(folder: &Path) -> Result<Gitignore, IgnoreError> {
-    let path = folder.join(FILE);
-    compile(folder, text(folder)?.lines(), &|line| format!("{}:{line}", path.display()))
 }
 
 /// The text of a folder's file; anything but a plain file in its place is an error, as it may be an agent's.

@@ -27,6 +27,7 @@ use crate::kept;
 use crate::lent::{self, Lent};
 use crate::lock::StateLock;
 use crate::making::Making;
+use crate::placeholder;
 use crate::reached::Reached;
 use crate::stack::{self, StackInfo};
 use crate::store::{self, AgentRecord};
@@ -185,7 +186,7 @@ fn spec(
         project_dir: record.workspace().to_owned(),
         places: Vec::new(),
         snapshot: plan.project.volume(),
-        covers: plan.project.covers(&ctx.paths, record.workspace())?,
+        covers: plan.project.covers(ctx, record.workspace())?,
         network: info.network.clone(),
         address: record.address,
         dns,
@@ -226,6 +227,14 @@ pub fn prepare(ctx: &Context, dir: &Path) -> Result<Way, Failure> {
         guard::remember(&ctx.paths, dir)?;
     }
     Ok(way)
+}
+
+/// What an agent that is gone leaves to nobody: what was made in its workspace, and its project's repository as it was shared.
+pub fn released(ctx: &Context, record: &AgentRecord) {
+    if let Err(error) = placeholder::release(&ctx.paths, record.workspace()) {
+        ctx.output.note(&format!("Empty files of {} stay: {}", record.workspace().display(), error.message));
+    }
+    release(ctx, &record.project_dir);
 }
 
 /// Puts a workspace's repository back as it was, when the last agent that shared it is gone.
@@ -359,7 +368,7 @@ async fn unmake_locked(ctx: &Context, engine: &Engine, lock: &StateLock, record:
     }
     kept::unmake(&engine.api, &ctx.paths, record).await;
     let _ = store::delete_agent(&ctx.paths, lock, &record.id);
-    release(ctx, &record.project_dir);
+    released(ctx, record);
 }
 
 fn now() -> u64 {

@@ -46,6 +46,7 @@ pub mod ours;
 pub mod output;
 pub mod passed;
 pub mod paths;
+pub mod placeholder;
 pub mod plan;
 pub mod policy;
 pub mod post_init;

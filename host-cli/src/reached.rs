@@ -13,7 +13,7 @@ use crate::docker::{DockerError, Engine};
 use crate::exit::Failure;
 use crate::ignored::{self, IgnoreError, Ignored};
 use crate::launch::{self, Interrupt};
-use crate::paths::Paths;
+use crate::placeholder;
 use crate::snapshot;
 use crate::store::{self, AgentRecord};
 
@@ -117,15 +117,16 @@ impl Reached {
         matches!(self, Self::Bound(_))
     }
 
-    /// What hides parts of the project.
+    /// What hides parts of the project, all of which is there then.
     ///
     /// # Errors
-    /// When the empty file that covers others can't be made.
-    pub fn covers(&self, paths: &Paths, project: &Path) -> Result<Vec<Mount>, Failure> {
+    /// When that or the empty file that covers others can't be made.
+    pub fn covers(&self, ctx: &Context, project: &Path) -> Result<Vec<Mount>, Failure> {
         let Self::Bound(covers) = self else { return Ok(Vec::new()) };
-        let empty = paths.state.join("empty");
+        let empty = ctx.paths.state.join("empty");
         if !covers.is_empty() {
             store::write_atomically(&empty, b"", 0o444)?;
+            placeholder::make(ctx, project, covers)?;
         }
         Ok(covers.mounts(project, &empty))
     }
@@ -178,7 +179,7 @@ pub async fn check_again(
     let lines = was.differences(&now);
     let agent = &record.agent;
     if lines.is_empty() {
-        return Ok(());
+        return placeholder::make(ctx, record.workspace(), &was);
     }
     let question = format!(
         "What is hidden was settled when agent {agent} was made, and has changed:\n  {}\n\
@@ -186,7 +187,7 @@ pub async fn check_again(
         lines.join("\n  ")
     );
     match ctx.ask(&question, yes)? {
-        true => Ok(()),
+        true => placeholder::make(ctx, record.workspace(), &was),
         false => {
             Err(Failure::new(format!("Not started; make it again: clawker rm {agent}, then clawker run")))
         }

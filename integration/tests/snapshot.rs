@@ -67,3 +67,49 @@ fn what_is_named_is_hidden_bound_and_copied_and_a_copy_stays_apart() {
     world.must(&["rm", "-f", "--volumes", "copy"]).unwrap();
     assert!(docker(&["volume", "inspect", &volume]).is_err(), "{volume} is still there");
 }
+
+#[test]
+fn what_is_named_and_appears_later_is_hidden_and_what_was_made_for_it_goes_with_the_last_agent() {
+    let world = World::new("later").unwrap();
+    let project = world.sandbox.project();
+    let write = |name: &str, text: &str| fs::write(project.join(name), text).unwrap();
+    write(".clawkerignore", ".env\n/keys/\nconf/deep/key\n*.pem\n");
+    world.must(&["workspace", "--accept"]).unwrap();
+    world.agent("dev").unwrap();
+    let seen = || {
+        let script =
+            "cat .env keys/a conf/deep/key late.pem 2>/dev/null; echo >>.env; echo >keys/x; ls -A keys";
+        world.sh("dev", &format!("cd '{}'; {script}", project.display())).unwrap().out
+    };
+    write(".env", "one ");
+    write("keys/a", "two ");
+    write("conf/deep/key", "three ");
+    // Positive control: what no line names by itself is not waited for.
+    write("late.pem", "four");
+    assert_eq!(seen(), "four");
+    assert_eq!(fs::read_to_string(project.join(".env")).unwrap(), "one ", "the agent wrote nothing into it");
+
+    world.must(&["stop", "-t", "1", "dev"]).unwrap();
+    for gone in [".env", "late.pem"] {
+        fs::remove_file(project.join(gone)).unwrap();
+    }
+    world.must(&["start", "dev"]).unwrap();
+    write(".env", "five ");
+    assert_eq!(seen(), "", "it was made again before the start");
+    fs::remove_file(project.join("keys/a")).unwrap();
+    world.must(&["rm", "-f", "dev"]).unwrap();
+    let there = |name: &str| project.join(name).exists();
+    assert_eq!([".env", "keys", "conf/deep/key"].map(there), [true, false, true], "what is used stays");
+
+    for used in [".env", "conf/deep/key"] {
+        fs::remove_file(project.join(used)).unwrap();
+    }
+    fs::remove_dir_all(project.join("conf")).unwrap();
+    for agent in ["one", "two"] {
+        world.agent(agent).unwrap();
+    }
+    world.must(&["rm", "-f", "one"]).unwrap();
+    assert_eq!([".env", "keys", "conf/deep/key"].map(there), [true; 3], "another agent needs them");
+    world.must(&["rm", "-f", "two"]).unwrap();
+    assert_eq!([".env", "keys", "conf"].map(there), [false; 3]);
+}

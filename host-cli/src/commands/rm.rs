@@ -70,6 +70,6 @@ async fn remove(ctx: &Context, engine: &Engine, record: &AgentRecord, args: &RmA
         kept::remove(&engine.api, &record.container).await?;
     }
     store::delete_agent(&ctx.paths, &lock, &record.id)?;
-    launch::release(ctx, &record.project_dir);
+    launch::released(ctx, record);
     Ok(())
 }

@@ -129,7 +129,7 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     if args.rm && code.ended {
         let lock = StateLock::acquire(&ctx.paths)?;
         store::delete_agent(&ctx.paths, &lock, &made.record.id)?;
-        launch::release(ctx, &made.record.project_dir);
+        launch::released(ctx, &made.record);
     }
     guard::notice(ctx);
     Ok(code.code)

@@ -187,3 +187,31 @@ fn what_can_not_be_read_hides_nothing_silently() {
     symlink("/dev/null", tree.0.join(FILE)).unwrap();
     assert!(matches!(find(&tree.0, &[]), Err(IgnoreError::Unreadable { .. })));
 }
+
+#[test]
+fn what_a_line_without_wildcards_names_is_awaited_where_it_is_not_there() {
+    let tree = Tree::new("awaited");
+    tree.file(
+        FILE,
+        ".env\n/keys/\nkeys/one\n*.pem\n[.]envrc\n#c\n!kept\nkept\n!kept\ndeep/er/key\nlink/key\n../out\n.git/hooks/x\n\
+         plain/there\n.clawker.yaml\na\\ b\nplain/x \n",
+    );
+    tree.file("plain/there", "");
+    tree.file(format!("plain/{FILE}"), "own/\n");
+    symlink("plain", tree.0.join("link")).unwrap();
+    let mut awaited: Vec<_> =
+        find(&tree.0, &["first".to_owned(), "plain/second/".to_owned(), "kept".to_owned()]).unwrap();
+    awaited.retain(|one| one.awaited);
+    let awaited: Vec<_> =
+        awaited.iter().map(|one| (one.path.to_str().unwrap(), one.kind == Kind::Folder)).collect();
+    let expected = [
+        (".env", false),
+        ("deep/er/key", false),
+        ("first", false),
+        ("keys", true),
+        ("plain/own", true),
+        ("plain/second", true),
+        ("plain/x", false),
+    ];
+    assert_eq!(awaited, expected);
+}
