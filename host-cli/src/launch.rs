@@ -23,6 +23,7 @@ use crate::docker::{DockerError, Engine};
 use crate::docker_socket::DockerSocket;
 use crate::enforcement;
 use crate::exit::Failure;
+use crate::idmap::{self, Placed};
 use crate::kept;
 use crate::lent::{self, Lent};
 use crate::lock::StateLock;
@@ -72,6 +73,8 @@ pub struct Made {
     pub record: AgentRecord,
     /// The container's id.
     pub id: String,
+    /// The idmapped workspace, which only the start needs.
+    pub placed: Option<Placed>,
     /// Until it is started, and after that without a meaning.
     _making: Option<Making>,
 }
@@ -156,6 +159,11 @@ async fn make_recorded(
     let mut spec = spec(ctx, info, plan, record, prepared.upstream_dns)?;
     if plan.project.is_bound() {
         spec.places = cover(ctx, plan, record, way)?;
+        idmap::give(&record.run, &spec.places, &folder)?;
+    }
+    let placed = Placed::place(&ctx.paths, record, true)?;
+    if let Some(placed) = &placed {
+        placed.lead(&mut spec);
     }
     let options = CreateContainerOptions { name: Some(record.container.clone()), ..Default::default() };
     let created = engine.api.create_container(Some(options), spec.body()).await.map_err(DockerError::from);
@@ -163,10 +171,10 @@ async fn make_recorded(
         Ok(created) => {
             kept::fill(&engine.api, &ctx.paths, record, &plan.lent).await?;
             lent::spawn(&ctx.paths, record).await?;
-            Ok(Made { record: record.clone(), id: created.id, _making: making })
+            Ok(Made { record: record.clone(), id: created.id, placed, _making: making })
         }
         Err(error) if error.status() == Some(409) => Err(name_taken(&record.container)),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(idmap::explain(placed.as_ref(), error)),
     }
 }
 
@@ -184,6 +192,7 @@ fn spec(
         init: ctx.paths.init_binary()?,
         agent_dir: ctx.paths.agent_dir(&record.id),
         project_dir: record.workspace().to_owned(),
+        idmapped: None,
         places: Vec::new(),
         snapshot: plan.project.volume(),
         covers: plan.project.covers(ctx, record.workspace())?,

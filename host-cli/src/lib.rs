@@ -32,6 +32,7 @@ pub mod flowlog;
 pub mod format;
 pub mod gateway;
 pub mod grant;
+pub mod idmap;
 pub mod ignored;
 pub mod images;
 pub mod kept;

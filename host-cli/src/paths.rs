@@ -152,6 +152,12 @@ impl Paths {
         self.agents().join(id)
     }
 
+    /// Where idmapped workspaces are mounted while Docker starts their agents; never mounted itself, and never a part of
+    /// what is removed with all that is in it.
+    pub fn mounts(&self) -> PathBuf {
+        self.state.join("mounts")
+    }
+
     /// An agent's record, which never is.
     pub fn agent_record(&self, id: &str) -> PathBuf {
         self.agents().join(format!("{id}.json"))

@@ -134,6 +134,7 @@ mod tests {
             tty: false,
             session: false,
             userns: false,
+            idmapped: None,
             groups: vec![],
         };
         let name = |text: &str| Name::new(text).unwrap();

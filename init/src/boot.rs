@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use clawker_protocol::boot::{BootConfig, InvalidBoot, Mounted};
+use clawker_protocol::boot::{BootConfig, InvalidBoot, Mounted, Run};
 use clawker_protocol::gateway::GatewayConfig;
 use clawker_protocol::places;
 
@@ -54,6 +54,17 @@ pub enum BootError {
     /// Something else is mounted.
     #[error("{0} is not the folder that was to be mounted: something took its place")]
     Replaced(String),
+    /// The project is not the agent's: its idmapped mount is not there, after a restart of the machine, say.
+    #[error(
+        "{path} belongs to uid {owner} here, not to the agent: its idmapped mount is not there; start it with clawker start, where \
+             Docker sees the same mounts"
+    )]
+    NotIdmapped {
+        /// The project.
+        path: String,
+        /// Whose it is.
+        owner: u32,
+    },
 }
 
 fn cause(error: &InvalidBoot) -> String {
@@ -74,6 +85,19 @@ pub fn read_config(path: &Path) -> Result<BootConfig, BootError> {
 /// [`BootError::NoConfig`], [`BootError::Config`].
 pub fn read_gateway_config(path: &Path) -> Result<GatewayConfig, BootError> {
     GatewayConfig::parse(&read(path)?).map_err(|source| BootError::Config { path: path.to_owned(), source })
+}
+
+/// Whether a folder that is to be idmapped is: what root owns on the host is the agent's here.
+///
+/// # Errors
+/// [`BootError::NotIdmapped`], or when it can't be looked at.
+pub fn check_idmapped(run: &Run) -> Result<(), BootError> {
+    let Some(path) = &run.idmapped else { return Ok(()) };
+    let prepare = |source| BootError::Prepare { path: path.into(), source };
+    match std::fs::metadata(path).map_err(prepare)?.uid() {
+        owner if owner == run.uid => Ok(()),
+        owner => Err(BootError::NotIdmapped { path: path.clone(), owner }),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BootError> {

@@ -90,7 +90,7 @@ pub fn plan(run: &Run, command: &[OsString], trust: &[(&str, &str)]) -> Result<P
         uid: run.uid,
         gid: run.gid,
         groups: account.groups,
-        filter: seccomp::program(run.userns),
+        filter: seccomp::program(seccomp::Options { userns: run.userns, no_set_id: run.idmapped.is_some() }),
     });
     plan.umask = Some(UMASK);
     plan.raise_oom_score_adj(OOM_SCORE);

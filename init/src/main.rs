@@ -108,6 +108,7 @@ fn start(boot: Boot, config: &Path) -> u8 {
 fn boot(path: &Path) -> Result<u8, String> {
     // 1. What is to be enforced, and what is to run.
     let config = boot::read_config(path).map_err(sentence)?;
+    boot::check_idmapped(&config.run).map_err(sentence)?;
     // 2. Nobody but root gets as far as the control socket.
     boot::seal_run_dir().map_err(sentence)?;
     boot::open_public_dir().map_err(sentence)?;

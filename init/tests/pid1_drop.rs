@@ -34,8 +34,12 @@ fn become_agent(script: &str) -> ! {
     let command: Vec<OsString> = ["sh", "-c", script].iter().map(OsString::from).collect();
     let environment: Vec<_> = std::env::vars_os().collect();
     let mut plan = Plan::new(&command, &environment).unwrap();
-    plan.identity =
-        Some(Identity { uid: 1001, gid: 1002, groups: vec![44, 29], filter: seccomp::program(false) });
+    plan.identity = Some(Identity {
+        uid: 1001,
+        gid: 1002,
+        groups: vec![44, 29],
+        filter: seccomp::program(seccomp::Options::default()),
+    });
     plan.umask = Some(0o022);
     plan.raise_oom_score_adj(500);
     panic!("{}", plan.exec_here());

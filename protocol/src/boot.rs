@@ -92,6 +92,11 @@ pub struct Run {
     /// Lets it make user namespaces, in which it holds capabilities of their own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub userns: bool,
+    /// The folder that reaches the agent through an idmapped mount: root's on the host, the agent's in the container. Init
+    /// starts nothing where it isn't, and no file gets a set-id bit. Not together with `userns`: a file's capabilities,
+    /// given from a user namespace, would be root's on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idmapped: Option<String>,
 }
 
 /// Bounds.
@@ -160,6 +165,10 @@ impl BootConfig {
         let run = &self.run;
         let checks = [
             (run.uid == 0 || run.gid == 0 || run.groups.contains(&0), "the agent must not be uid or gid 0"),
+            (
+                run.userns && run.idmapped.is_some(),
+                "user namespaces and an idmapped workspace exclude each other",
+            ),
             (!is_secret_hash(&self.secret_sha256), "secret_sha256 is not 64 hex digits"),
         ];
         let wrong = checks.iter().find(|(wrong, _)| *wrong).map(|(_, what)| *what);
@@ -240,12 +249,16 @@ mod tests {
             ("[\"true\"]", "[]"),
             ("[\"true\"]", "[\"a\\u0000b\"]"),
             ("172.20.0.2", "127.0.0.1"),
+            ("\"uid\":1001", "\"userns\":true,\"idmapped\":\"/w\",\"uid\":1001"),
             ("\"v\":1", "\"v\":2"),
             ("\"v\":1", "\"v\":1,\"unknown\":true"),
             ("\"000", "\"xyz"),
             ("dev", "de v"),
         ] {
             assert!(BootConfig::parse(text(&[change]).as_bytes()).is_err(), "{change:?}");
+        }
+        for alone in ["\"userns\":true,\"uid\":1001", "\"idmapped\":\"/w\",\"uid\":1001"] {
+            assert!(BootConfig::parse(text(&[("\"uid\":1001", alone)]).as_bytes()).is_ok(), "{alone}");
         }
         assert!(BootConfig::parse(b"").is_err());
         assert!(BootConfig::parse(b"{}").is_err());

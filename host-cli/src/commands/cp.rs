@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::copy::{CopyError, Incoming, Owner, Place, Spot, pack, unpack};
 use crate::docker::{DockerError, Engine};
 use crate::exit::{FAILED, Failure, OK, Outcome};
+use crate::idmap::Placed;
 use crate::store::{self, AgentRecord};
 use crate::{ours, resolve};
 
@@ -61,7 +62,9 @@ fn projects(ctx: &Context) -> Result<Vec<PathBuf>, Failure> {
 }
 
 async fn copy_out(ctx: &Context, agent: &str, path: &str, to: &Path) -> Result<Vec<String>, Failure> {
-    let (engine, _, id) = container(ctx, agent).await?;
+    let (engine, record, id) = container(ctx, agent).await?;
+    // Docker binds the workspace a second time, for itself.
+    let _placed = Placed::place(&ctx.paths, &record, false)?;
     let name = if path.ends_with("/.") { None } else { Path::new(path).file_name().map(OsStr::to_owned) };
     let spot = Spot::target(to, name, &ctx.cwd, &projects(ctx)?)?;
     let options = DownloadFromContainerOptions { path: path.to_owned() };
@@ -84,6 +87,7 @@ async fn copy_out(ctx: &Context, agent: &str, path: &str, to: &Path) -> Result<V
 
 async fn copy_in(ctx: &Context, from: &Path, agent: &str, path: &str) -> Result<Vec<String>, Failure> {
     let (engine, record, id) = container(ctx, agent).await?;
+    let _placed = Placed::place(&ctx.paths, &record, false)?;
     let spot = Spot::source(from, &ctx.cwd, &projects(ctx)?)?;
     let (folder, name) = into(&engine, &id, path, spot.name.as_deref()).await?;
     let (sender, receiver) = channel(PIECES);

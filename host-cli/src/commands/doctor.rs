@@ -18,6 +18,7 @@ pub async fn run(ctx: &Context, args: &DoctorArgs) -> Outcome {
         host::state(&ctx.paths),
         host::init(&ctx.paths),
         host::inotify(),
+        host::idmap(&ctx.cwd),
         host::forwarding(),
         certs::authority(&ctx.paths, time::OffsetDateTime::now_utc()),
     ];

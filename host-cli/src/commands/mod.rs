@@ -58,6 +58,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
     let ctx = Context::from_env(output)?;
     if tells_of_the_workspace(&cli.command) {
         guard::notice(&ctx);
+        crate::idmap::sweep(&ctx.paths);
     }
     match cli.command {
         Command::Workspace(args) => workspace::run(&ctx, &args),

@@ -8,6 +8,7 @@ use crate::config;
 use crate::context::Context;
 use crate::docker::DockerError;
 use crate::exit::{Failure, OK, Outcome};
+use crate::idmap::Placed;
 use crate::ours::Container;
 
 /// Restarts each; the first that fails ends it. What the next start needs is ready before an agent is stopped.
@@ -29,9 +30,10 @@ pub async fn run(ctx: &Context, args: &RestartArgs) -> Outcome {
         let loaded = config::load(&record.project_dir, &ctx.paths)?;
         ctx.warn(&loaded);
         start::prepare(ctx, &engine, &loaded, &record, args.yes).await?;
+        let _placed = Placed::place(&ctx.paths, &record, true)?;
         let options = StopContainerOptions { t: Some(args.time), signal: None };
         engine.api.stop_container(&container.id, Some(options)).await.map_err(DockerError::from)?;
-        start::begin(&engine, &Container { running: false, ..container }).await?;
+        start::begin(ctx, &engine, &record, &Container { running: false, ..container }).await?;
         ctx.output.line(record.agent.as_str())?;
     }
     Ok(OK)

@@ -10,7 +10,7 @@ use crate::docker::{DockerError, Engine};
 use crate::exit::{Failure, OK, Outcome};
 use crate::lock::StateLock;
 use crate::store::{self, AgentRecord};
-use crate::{kept, launch, ours, resolve, snapshot, worktree};
+use crate::{idmap, kept, launch, ours, resolve, snapshot, worktree};
 
 /// Removes each; the first that fails ends it.
 ///
@@ -70,6 +70,7 @@ async fn remove(ctx: &Context, engine: &Engine, record: &AgentRecord, args: &RmA
         kept::remove(&engine.api, &record.container).await?;
     }
     store::delete_agent(&ctx.paths, &lock, &record.id)?;
+    idmap::sweep(&ctx.paths);
     launch::released(ctx, record);
     Ok(())
 }

@@ -26,7 +26,8 @@ use crate::store::{self, AgentRecord};
 use crate::workspace::guard;
 use crate::worktree::{self, Wanted, make};
 use crate::{
-    accepted, argv, build, docker_socket, environment, exec, kept, oom, post_init, stack, terminal, workspace,
+    accepted, argv, build, docker_socket, environment, exec, idmap, kept, oom, post_init, stack, terminal,
+    workspace,
 };
 
 /// How long after its output's end a container may take to be counted as ended, before the user is said to have
@@ -91,6 +92,9 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     let who = For { agent: &agent, image: &reference, owner, fresh: args.fresh, worktree: dir };
     let made = async {
         let project = Reached::choose(ctx, &engine, &loaded, args.mode, &who, &interrupt).await?;
+        if project.is_bound() {
+            run.idmapped = idmap::choose::choose(ctx, &engine, &loaded, dir, run.uid)?;
+        }
         let (stdin, image, loaded, agent) = (shape.stdin, reference.clone(), &loaded, &agent);
         let plan = Plan {
             args,
@@ -110,11 +114,12 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
         launch::make(ctx, &engine, &info, &plan, &interrupt).await
     };
     let take_back = || ready.iter().for_each(|ready| make::undo(ctx, ready));
-    let made = made.await.inspect_err(|_| take_back())?;
+    let mut made = made.await.inspect_err(|_| take_back())?;
     if args.detach {
         return start_detached(ctx, &engine, &made).await.inspect_err(|_| take_back());
     }
     let attached = start_attached(&engine, &made, args, shape).await;
+    drop(made.placed.take());
     let (connection, wait) = match attached {
         Ok(attached) if !interrupt.came() => attached,
         outcome => {
@@ -188,11 +193,6 @@ fn program(
     let command = argv::resolve(reference, &image.entrypoint, &image.cmd, given)?;
     let folder = std::fs::metadata(&loaded.dir)?;
     let (uid, gid) = workspace::chosen(loaded.config.agent.uid, folder.uid(), folder.gid())?;
-    if folder.uid() == 0 {
-        let dir = crate::output::escape(&loaded.dir.to_string_lossy());
-        ctx.output
-            .note(&format!("{dir} is root's: the agent is uid {uid} and can't change root's files in it"));
-    }
     let here = |name: &str| std::env::var(name).ok();
     let environment = environment::of(loaded, exec::variables(&args.env)?, here)?;
     environment.note().iter().for_each(|note| ctx.output.note(note));
@@ -200,7 +200,7 @@ fn program(
     let session = tty && command.first().is_some_and(|program| argv::is_shell(program));
     let command = post_init::before(loaded.config.agent.post_init.as_deref(), command);
     let userns = loaded.config.security.userns;
-    Ok(Run { uid, gid, groups: Vec::new(), command, env, tty, session, userns })
+    Ok(Run { uid, gid, groups: Vec::new(), command, env, tty, session, userns, idmapped: None })
 }
 
 async fn start_detached(ctx: &Context, engine: &Engine, made: &Made) -> Outcome {

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::docker::wait::{Until, Wait};
 use crate::docker::{DockerError, Engine};
 use crate::exit::{Failure, OK, Outcome};
+use crate::idmap::{self, Placed};
 use crate::lock::StateLock;
 use crate::session::Shape;
 use crate::store::AgentRecord;
@@ -43,10 +44,10 @@ pub async fn run(ctx: &Context, args: &StartArgs) -> Outcome {
             let connection = attach(&engine, &container.id, shape.stdin, DETACH_KEYS).await?;
             let until = if container.running { Until::NotRunning } else { Until::NextExit };
             let wait = Wait::register(&engine, &container.id, until).await?;
-            begin(&engine, &container).await?;
+            begin(ctx, &engine, &record, &container).await?;
             return Ok(follow(ctx, &engine, &record, connection, wait, shape).await?.code);
         }
-        begin(&engine, &container).await?;
+        begin(ctx, &engine, &record, &container).await?;
         ctx.output.line(record.agent.as_str())?;
     }
     Ok(OK)
@@ -55,12 +56,19 @@ pub async fn run(ctx: &Context, args: &StartArgs) -> Outcome {
 /// Starts it, unless it runs.
 ///
 /// # Errors
-/// [`DockerError`].
-pub async fn begin(engine: &Engine, container: &ours::Container) -> Result<(), DockerError> {
+/// When Docker does not do it, or its workspace can't be idmapped any more.
+pub async fn begin(
+    ctx: &Context,
+    engine: &Engine,
+    record: &AgentRecord,
+    container: &ours::Container,
+) -> Result<(), Failure> {
     if container.running {
         return Ok(());
     }
-    Ok(engine.api.start_container(&container.id, None).await?)
+    let placed = Placed::place(&ctx.paths, record, true)?;
+    let started = engine.api.start_container(&container.id, None).await.map_err(DockerError::from);
+    started.map_err(|error| idmap::explain(placed.as_ref(), error))
 }
 
 /// Brings stack and boot config up to date, for the next start.

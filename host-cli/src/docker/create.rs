@@ -37,6 +37,8 @@ pub struct Spec {
     pub agent_dir: PathBuf,
     /// The project, mounted at the same path.
     pub project_dir: PathBuf,
+    /// Where Docker finds it, where that is not the folder itself.
+    pub idmapped: Option<PathBuf>,
     /// What lies over parts of it.
     pub places: Vec<Place>,
     /// The volume that holds a copy of it, in place of the folder itself.
@@ -146,7 +148,7 @@ impl Spec {
     fn project(&self) -> Mount {
         match &self.snapshot {
             Some(volume) => crate::snapshot::mount(volume, &self.project_dir),
-            None => bind(&self.project_dir, &self.project_dir, false),
+            None => bind(self.idmapped.as_ref().unwrap_or(&self.project_dir), &self.project_dir, false),
         }
     }
 
@@ -195,6 +197,7 @@ pub(crate) mod tests {
             init: "/state/init/ab/clawker-init".into(),
             agent_dir: "/state/agents/01234567".into(),
             project_dir: "/home/u/p:1".into(),
+            idmapped: None,
             places: Vec::new(),
             snapshot: None,
             covers: Vec::new(),

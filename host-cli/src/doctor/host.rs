@@ -1,6 +1,7 @@
 //! This machine and this user's state.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Check;
@@ -63,6 +64,22 @@ pub fn inotify() -> Check {
             "sysctl -w fs.inotify.max_user_instances=512",
         ),
         Some(limit) => Check::ok(NAME, format!("{limit} instances a user")),
+    }
+}
+
+/// A folder of root's reaches an agent through an idmapped mount.
+pub fn idmap(folder: &Path) -> Check {
+    const NAME: &str = "idmapped mounts";
+    if !nix::unistd::geteuid().is_root() {
+        return Check::ok(NAME, "not looked at (needs root, and only root's projects need them)");
+    }
+    match crate::idmap::try_on(folder) {
+        Ok(()) => Check::ok(NAME, "work in this folder"),
+        Err(why) => Check::warn(
+            NAME,
+            format!("don't work in this folder: {why}"),
+            "Projects of root's here need --mode snapshot, or another owner",
+        ),
     }
 }
 

@@ -85,6 +85,7 @@ pub fn write(paths: &Paths, gateway: &Gateway) -> Result<(), GatewayError> {
             tty: false,
             session: false,
             userns: false,
+            idmapped: None,
             groups: Vec::new(),
         },
     };

@@ -308,6 +308,7 @@ async fn make(
         tty: false,
         session: false,
         userns: loaded.config.security.userns,
+        idmapped: None,
     };
     let own = Context { paths: paths.clone(), output: ctx.output, cwd: loaded.dir.clone() };
     // Without limits of its own: what the twin is attacked with are packets and calls.

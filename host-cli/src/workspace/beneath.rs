@@ -78,13 +78,20 @@ impl Beneath {
         Ok((self.fd(folder, OFlag::O_PATH | OFlag::O_DIRECTORY, Mode::empty())?, name))
     }
 
+    /// A folder, for reading.
+    ///
+    /// # Errors
+    /// When it is none, or can't be read.
+    pub fn folder(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.fd(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())
+    }
+
     /// The names in a folder, in no order.
     ///
     /// # Errors
     /// When it is none, or can't be read.
     pub fn list(&self, folder: &Path) -> io::Result<Vec<(OsString, Sort)>> {
-        let fd = self.fd(folder, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())?;
-        let mut dir = Dir::from_fd(fd)?;
+        let mut dir = Dir::from_fd(self.folder(folder)?)?;
         let mut names = Vec::new();
         for entry in dir.iter() {
             let entry = entry?;

@@ -2,6 +2,8 @@
 //! io_uring, bpf or keys; no user namespace, in which it would hold capabilities again. A value, made before the fork.
 //! Everything else is allowed: Docker's own filter stands beside this one.
 
+mod set_id;
+
 /// An instruction of classic BPF (`struct sock_filter` of linux/filter.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
@@ -49,8 +51,17 @@ const NEVER: [i64; 5] =
 /// Programs take these for missing in the kernel, and do without.
 const MISSING: [i64; 3] = [libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register];
 
-/// The filter. With `userns` user namespaces are allowed: in one the agent may do much more.
-pub fn program(userns: bool) -> Program {
+/// What a filter leaves open, or shuts, besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// User namespaces are allowed: in one the agent may do much more.
+    pub userns: bool,
+    /// No file gets a set-id bit.
+    pub no_set_id: bool,
+}
+
+/// The filter.
+pub fn program(options: Options) -> Program {
     let mut program = vec![load(AT_ARCH), jump(JUMP_EQUAL, ARCH, 1, 0), errno(libc::ENOSYS), load(AT_NUMBER)];
     #[cfg(target_arch = "x86_64")]
     program.extend([jump(JUMP_AT_LEAST, X32, 0, 1), errno(libc::ENOSYS)]);
@@ -63,7 +74,10 @@ pub fn program(userns: bool) -> Program {
     for number in [libc::SYS_socket, libc::SYS_socketpair] {
         on(&mut program, number, sockets());
     }
-    if !userns {
+    if options.no_set_id {
+        set_id::refuse(&mut program);
+    }
+    if !options.userns {
         let flag = u32::try_from(libc::CLONE_NEWUSER).unwrap_or(0);
         for number in [libc::SYS_unshare, libc::SYS_clone] {
             let by_flag = jump(JUMP_ANY_BIT, flag, 0, 1);
@@ -86,8 +100,8 @@ fn sockets() -> Program {
     program.extend([
         jump(JUMP_EQUAL, number(libc::AF_NETLINK), 1, 0),
         errno(libc::EAFNOSUPPORT),
-        // The third argument is the protocol.
-        load(AT_ARGUMENTS + 16),
+        // The protocol.
+        load(argument(2)),
         jump(JUMP_EQUAL, number(libc::NETLINK_ROUTE), 0, 1),
         value(ALLOW),
         errno(libc::EPROTONOSUPPORT),
@@ -100,6 +114,11 @@ fn on(program: &mut Program, call: i64, part: Program) {
     let skip = u8::try_from(part.len()).unwrap_or(u8::MAX);
     program.push(jump(JUMP_EQUAL, u32::try_from(call).unwrap_or(u32::MAX), 0, skip));
     program.extend(part);
+}
+
+/// Where an argument lies; they count from 0.
+fn argument(number: u32) -> u32 {
+    AT_ARGUMENTS + 8 * number
 }
 
 fn load(at: u32) -> Instruction {
@@ -127,7 +146,7 @@ mod tests {
     use super::*;
 
     /// As the kernel runs it.
-    fn run(program: &Program, arch: u32, call: i64, arguments: [u64; 3]) -> u32 {
+    fn run<const N: usize>(program: &Program, arch: u32, call: i64, arguments: [u64; N]) -> u32 {
         let word = |at: u32| match at {
             AT_NUMBER => u32::try_from(call).unwrap(),
             AT_ARCH => arch,
@@ -158,7 +177,7 @@ mod tests {
 
     #[test]
     fn each_call_gets_its_verdict() {
-        let usual = program(false);
+        let usual = program(Options::default());
         let newuser = libc::CLONE_NEWUSER as u64;
         let stream = libc::SOCK_STREAM as u64;
         for (call, arguments, expected) in [
@@ -199,11 +218,57 @@ mod tests {
 
     #[test]
     fn user_namespaces_are_there_where_they_are_asked_for() {
-        let with = program(true);
+        let with = program(Options { userns: true, ..Options::default() });
         let newuser = libc::CLONE_NEWUSER as u64;
         for call in [libc::SYS_unshare, libc::SYS_clone, libc::SYS_clone3, libc::SYS_setns] {
             assert_eq!(run(&with, ARCH, call, [newuser, 0, 0]), ALLOW);
         }
         assert_eq!(run(&with, ARCH, libc::SYS_socket, [17, 3, 0]), refused(libc::EAFNOSUPPORT));
+    }
+
+    #[test]
+    fn a_set_id_bit_is_refused_however_it_would_come_to_a_file() {
+        let without = program(Options { no_set_id: true, ..Options::default() });
+        let usual = program(Options::default());
+        let (creat, tmpfile) = (libc::O_CREAT as u64, libc::O_TMPFILE as u64);
+        let mut rows = vec![
+            (libc::SYS_fchmod, [3, 0o755, 0, 0], ALLOW),
+            (libc::SYS_fchmod, [3, 0o4755, 0, 0], refused(libc::EPERM)),
+            (libc::SYS_fchmod, [3, 0o2755, 0, 0], refused(libc::EPERM)),
+            (libc::SYS_fchmod, [3, 0o1777, 0, 0], ALLOW),
+            // The kernel looks at the lower half alone.
+            (libc::SYS_fchmod, [0o4000, 0xffff_ffff_0000_01ed, 0, 0], ALLOW),
+            (libc::SYS_fchmodat, [3, 0o6000, 0o755, 0], ALLOW),
+            (libc::SYS_fchmodat, [3, 0, 0o4755, 0], refused(libc::EPERM)),
+            (452, [3, 0, 0o4755, 0], refused(libc::EPERM)),
+            (452, [3, 0, 0o755, 0], ALLOW),
+            (437, [3, 0, 0, 24], refused(libc::ENOSYS)),
+            (libc::SYS_mknodat, [3, 0, 0o10_4755, 0], refused(libc::EPERM)),
+            (libc::SYS_mknodat, [3, 0, 0o10_0755, 0], ALLOW),
+            (libc::SYS_openat, [3, 0, creat, 0o4755], refused(libc::EPERM)),
+            (libc::SYS_openat, [3, 0, tmpfile | 2, 0o2755], refused(libc::EPERM)),
+            (libc::SYS_openat, [3, 0, creat, 0o644], ALLOW),
+            // What is not made has no mode: the register may hold anything.
+            (libc::SYS_openat, [3, 0, libc::O_DIRECTORY as u64, 0o6777], ALLOW),
+            (470, [0; 4], refused(libc::ENOSYS)),
+            (469, [0; 4], ALLOW),
+            (libc::SYS_write, [0o6000; 4], ALLOW),
+        ];
+        #[cfg(target_arch = "x86_64")]
+        rows.extend([
+            (libc::SYS_chmod, [0, 0o4711, 0, 0], refused(libc::EPERM)),
+            (libc::SYS_chmod, [0, 0o711, 0, 0], ALLOW),
+            (libc::SYS_creat, [0, 0o2755, 0, 0], refused(libc::EPERM)),
+            (libc::SYS_mknod, [0, 0o4755, 0, 0], refused(libc::EPERM)),
+            (libc::SYS_open, [0, creat, 0o4755, 0], refused(libc::EPERM)),
+            (libc::SYS_open, [0, 0, 0o4755, 0], ALLOW),
+        ]);
+        for (call, arguments, expected) in rows {
+            assert_eq!(run(&without, ARCH, call, arguments), expected, "call {call} {arguments:x?}");
+            assert_eq!(run(&usual, ARCH, call, arguments), ALLOW, "positive control: call {call}");
+        }
+        // The rest is as it was.
+        assert_eq!(run(&without, ARCH, libc::SYS_socket, [17, 3, 0, 0]), refused(libc::EAFNOSUPPORT));
+        assert_eq!(run(&without, ARCH, libc::SYS_setns, [3, 0, 0, 0]), refused(libc::EPERM));
     }
 }

@@ -81,7 +81,15 @@ const ORDER: [&str; 10] = [
 
 fn run(recorder: &mut Recorder) -> Result<(), DropError> {
     recorder.bounding = vec![0, 12];
-    drop_to(&Identity { uid: 1001, gid: 1002, groups: vec![29], filter: seccomp::program(false) }, recorder)
+    drop_to(
+        &Identity {
+            uid: 1001,
+            gid: 1002,
+            groups: vec![29],
+            filter: seccomp::program(seccomp::Options::default()),
+        },
+        recorder,
+    )
 }
 
 #[test]
