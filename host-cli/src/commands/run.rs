@@ -134,6 +134,7 @@ pub async fn run(ctx: &Context, args: &RunArgs) -> Outcome {
     if args.rm && code.ended {
         let lock = StateLock::acquire(&ctx.paths)?;
         store::delete_agent(&ctx.paths, &lock, &made.record.id)?;
+        idmap::sweep(&ctx.paths);
         launch::released(ctx, &made.record);
     }
     guard::notice(ctx);

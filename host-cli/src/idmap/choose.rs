@@ -13,6 +13,24 @@ use crate::docker::address::Address;
 use crate::exit::Failure;
 use crate::output::escape;
 
+/// Folders of root's that hold what runs as root or configures it: no agent is to write there.
+const SYSTEM: [&str; 12] = [
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/spool",
+];
+/// Those in them that are there for sources.
+const SOURCES: [&str; 2] = ["/usr/src", "/usr/local/src"];
+
 /// For an agent of this uid in a bound project, or in a worktree of it: the folder that it works in, where that is to be
 /// idmapped.
 ///
@@ -38,15 +56,18 @@ pub fn choose(
         return Ok(None);
     }
     let local = matches!(engine.address, Address::Unix(_));
-    match obstacle(nix::unistd::geteuid().as_raw(), local, loaded.config.security.userns) {
+    match obstacle(dir, nix::unistd::geteuid().as_raw(), local, loaded.config.security.userns) {
         Some(why) => Err(refusal(dir, &why)),
         None => Ok(Some(worktree.unwrap_or(dir).to_string_lossy().into_owned())),
     }
 }
 
 /// What is in the way, apart from the kernel.
-fn obstacle(user: u32, local: bool, userns: bool) -> Option<String> {
-    if user != 0 {
+fn obstacle(dir: &Path, user: u32, local: bool, userns: bool) -> Option<String> {
+    let lies_in = |folders: &[&str]| folders.iter().any(|folder| dir.starts_with(folder));
+    if lies_in(&SYSTEM) && !lies_in(&SOURCES) {
+        Some("it is a part of the system, which would run as root what an agent writes there".to_owned())
+    } else if user != 0 {
         Some(format!("clawker runs as uid {user}, and only root can mount"))
     } else if !local {
         Some("Docker is not asked over a socket of this machine".to_owned())
@@ -90,11 +111,28 @@ mod tests {
 
     #[test]
     fn only_root_on_the_engine_s_machine_lends_root_s_files_and_never_with_user_namespaces() {
-        assert_eq!(obstacle(0, true, false), None);
+        let dir = Path::new("/srv/a");
+        assert_eq!(obstacle(dir, 0, true, false), None);
         for (user, local, userns, word) in
             [(1000, true, false, "uid 1000"), (0, false, false, "socket"), (0, true, true, "security.userns")]
         {
-            assert!(obstacle(user, local, userns).unwrap().contains(word));
+            assert!(obstacle(dir, user, local, userns).unwrap().contains(word));
+        }
+    }
+
+    #[test]
+    fn what_runs_as_root_is_no_agent_s_to_write() {
+        for (dir, is_lent) in [
+            ("/etc/cron.d", false),
+            ("/usr/local/bin", false),
+            ("/var/spool/cron", false),
+            ("/usr/src/app", true),
+            ("/usr/local/src/app", true),
+            ("/var/www/site", true),
+            ("/etcetera", true),
+            ("/root/app", true),
+        ] {
+            assert_eq!(obstacle(Path::new(dir), 0, true, false).is_none(), is_lent, "{dir}");
         }
     }
 
