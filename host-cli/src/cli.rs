@@ -104,8 +104,7 @@ pub enum Command {
     Stats(StatsArgs),
     /// Print all that is known of an agent, as JSON
     Inspect(InspectArgs),
-    /// An agent keeps its name: say what to do instead
-    #[command(hide = true)]
+    /// Give a stopped agent another name
     Rename(RenameArgs),
     /// The firewall: its stack, its rules, and one agent's switch
     #[command(subcommand)]

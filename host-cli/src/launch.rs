@@ -92,6 +92,7 @@ pub async fn make(
 ) -> Result<Made, Failure> {
     let lock = StateLock::acquire(&ctx.paths)?;
     let id = agent_id(plan.loaded.dir.as_os_str().as_encoded_bytes(), plan.agent);
+    unclaimed(&ctx.paths, &plan.loaded.dir, plan.agent)?;
     clear_name(ctx, engine, &lock, &id, plan.agent).await?;
     accepted::take(&engine.api, &ctx.paths, &lock, plan.loaded, &mut |widening| {
         ctx.ask(&widening.to_string(), plan.args.yes)
@@ -109,6 +110,8 @@ pub async fn make(
     let published: Vec<_> = plan.args.publish.iter().map(|publish| publish.inner.clone()).collect();
     let record = AgentRecord {
         container: ctx.paths.agent_container(&plan.loaded.project, plan.agent),
+        made_as: None,
+        was: None,
         id,
         project: plan.loaded.project.clone(),
         project_dir: plan.loaded.dir.clone(),
@@ -303,6 +306,7 @@ pub async fn check_name(
     loaded: &Loaded,
     agent: &Name,
 ) -> Result<(), Failure> {
+    unclaimed(&ctx.paths, &loaded.dir, agent)?;
     let container = ctx.paths.agent_container(&loaded.project, agent);
     let found = engine.api.inspect_container(&container, None).await.map_err(DockerError::from);
     let state = match found {
@@ -317,6 +321,27 @@ pub async fn check_name(
             "Agent {agent} exists already; start it: clawker start {agent}, or remove it: clawker rm {agent}"
         ))),
     }
+}
+
+/// Makes sure that no agent has come to this name, or gone from it, by `clawker rename`: one that was made with a name
+/// keeps the id and the volumes that go by it.
+fn unclaimed(paths: &crate::paths::Paths, dir: &Path, agent: &Name) -> Result<(), Failure> {
+    let id = agent_id(dir.as_os_str().as_encoded_bytes(), agent);
+    for record in store::agents(paths)?.iter().filter(|record| record.project_dir == dir) {
+        let other = &record.agent;
+        if record.id == id && other != agent {
+            return Err(Failure::new(format!(
+                "Agent {other} was made as {agent}, and its volumes go by that name; choose another --agent, or give it \
+                 its name back: clawker rename {other} {agent}"
+            )));
+        }
+        if record.id != id && other == agent {
+            return Err(Failure::new(format!(
+                "Agent {agent} exists already; start it: clawker start {agent}, or remove it: clawker rm {agent}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Makes sure that nobody has the name: a record whose container is gone is cleared away, and so is what a command

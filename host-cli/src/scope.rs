@@ -144,6 +144,8 @@ mod tests {
             project_dir: "/p".into(),
             agent: name(agent),
             container: String::new(),
+            made_as: None,
+            was: None,
             secret: String::new(),
             address: address.into(),
             published: Vec::new(),

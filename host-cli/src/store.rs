@@ -157,6 +157,12 @@ pub struct AgentRecord {
     pub agent: Name,
     /// Its container's name.
     pub container: String,
+    /// The name that it was made with, where it has another by now: its id and its volumes go by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_as: Option<Name>,
+    /// Its container's name before it was renamed: the container still has it where that was not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
     /// The control secret.
     pub secret: String,
     /// Its address on clawker-net: the key that joins the logs.
@@ -182,6 +188,16 @@ pub struct AgentRecord {
 }
 
 impl AgentRecord {
+    /// The name that it was made with.
+    pub fn first_name(&self) -> &Name {
+        self.made_as.as_ref().unwrap_or(&self.agent)
+    }
+
+    /// What its volumes are named after: the container's name as it was made.
+    pub fn volumes(&self, paths: &Paths) -> String {
+        paths.agent_container(&self.project, self.first_name())
+    }
+
     /// The folder that it works in.
     pub fn workspace(&self) -> &Path {
         self.worktree.as_deref().unwrap_or(&self.project_dir)

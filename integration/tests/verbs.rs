@@ -114,6 +114,59 @@ fn what_is_copied_is_whole_and_nobody_s_else() {
     );
 }
 
+#[test]
+fn a_renamed_agent_has_its_rules_its_files_and_its_volumes() {
+    let world = World::new("verbs").unwrap();
+    world.agent("dev").unwrap();
+    world.must(&["firewall", "add", "own.example", "--agent", "dev"]).unwrap();
+    let write = "echo here >/tmp/mark && echo kept >$CLAUDE_CONFIG_DIR/mark";
+    assert_eq!(world.sh("dev", write).unwrap().code, 0);
+    let refused = |args: &[&str], why: &str| {
+        let said = world.clawker(args).unwrap();
+        assert!(matches!(said.code, 1 | 125) && said.err.contains(why), "{args:?}: {said:?}");
+    };
+    refused(&["rename", "dev", "api"], "clawker stop dev");
+    world.must(&["stop", "dev", "-t", "1"]).unwrap();
+    world.must(&["firewall", "add", "other.example", "--agent", "api"]).unwrap();
+    refused(&["rename", "dev", "api"], "firewall remove --agent api");
+    world.must(&["firewall", "remove", "other.example", "--agent", "api"]).unwrap();
+    assert_eq!(world.must(&["rename", "dev", "api"]).unwrap(), "api");
+    refused(&["start", "dev"], "No agent");
+    refused(&["run", "--detach", "--yes", "--agent", "dev"], "clawker rename api dev");
+
+    let is_whole = |agent: &str| {
+        world.must(&["start", agent]).unwrap();
+        let read = "cat /tmp/mark $CLAUDE_CONFIG_DIR/mark";
+        assert_eq!(world.sh(agent, read).unwrap().out, "here\nkept", "{agent}");
+        let why = world.sh(agent, "clawker-init why own.example").unwrap();
+        assert!(why.out.contains("own.example: allowed"), "{agent}: {why:?}");
+        assert_eq!(world.state(agent).unwrap(), "enforcing");
+        world.must(&["firewall", "disable", "--agent", agent]).unwrap();
+        assert_eq!(world.state(agent).unwrap(), "disabled");
+        world.must(&["stop", agent, "-t", "1"]).unwrap();
+    };
+    is_whole("api");
+
+    // Killed between the record and Docker: the next command makes up for it.
+    let (new, old) = (world.container("api"), world.container("dev"));
+    let docker = |args: &[&str]| {
+        let output = std::process::Command::new("docker").args(args).output().unwrap();
+        assert!(output.status.success(), "docker {args:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    docker(&["rename", &new, &old]);
+    refused(&["run", "--detach", "--yes", "--agent", "api"], "exists already");
+    is_whole("api");
+
+    assert_eq!(world.must(&["rename", "api", "dev"]).unwrap(), "dev");
+    is_whole("dev");
+    world.must(&["rename", "dev", "api"]).unwrap();
+    let volumes = || docker(&["volume", "ls", "--quiet", "--filter", &format!("name={old}")]);
+    assert!(!volumes().is_empty(), "its volume goes by its first name");
+    world.must(&["rm", "--volumes", "api"]).unwrap();
+    assert_eq!(volumes(), "");
+}
+
 /// Who runs this.
 fn my_uid() -> u32 {
     fs::metadata("/proc/self").unwrap().uid()

@@ -113,7 +113,9 @@ pub struct StatsArgs {
 
 const RENAME_EXAMPLES: &str = "\
 Examples:
-  clawker rename dev api    says what to do instead";
+  clawker rename dev api    after clawker stop dev
+
+Its rules, its volumes and its history come along; its volumes keep their names.";
 
 /// `clawker rename`
 #[derive(Debug, Args)]

@@ -87,7 +87,7 @@ pub fn dispatch(cli: Cli) -> Outcome {
         Command::Wait(args) => block_on(wait::run(&ctx, &args)),
         Command::Stats(args) => block_on(stats::run(&ctx, &args)),
         Command::Inspect(args) => block_on(inspect::run(&ctx, &args)),
-        Command::Rename(args) => rename::run(&ctx, &args),
+        Command::Rename(args) => block_on(rename::run(&ctx, &args)),
         Command::Rm(args) => block_on(rm::run(&ctx, &args)),
         Command::Lend(args) => block_on(crate::lent::serve(&ctx, &args.id)),
         Command::Doctor(args) => block_on(doctor::run(&ctx, &args)),

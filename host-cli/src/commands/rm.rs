@@ -36,8 +36,9 @@ pub async fn run(ctx: &Context, args: &RmArgs) -> Outcome {
 
 /// The copy of the project goes only where that is asked for: it is the agent's work.
 async fn tell_of_the_copy(ctx: &Context, engine: &Engine, record: &AgentRecord) -> Result<(), Failure> {
-    if snapshot::exists(engine, &record.container, &record.id).await? {
-        let (agent, volume) = (&record.agent, snapshot::volume(&record.container));
+    let volumes = record.volumes(&ctx.paths);
+    if snapshot::exists(engine, &volumes, &record.id).await? {
+        let (agent, volume) = (record.first_name(), snapshot::volume(&volumes));
         ctx.output.note(&format!(
             "The copy of the project that {agent} worked on is kept; bring back what it changed: clawker pull {agent}, or \
              remove it: docker volume rm {volume}"
@@ -66,8 +67,9 @@ async fn remove(ctx: &Context, engine: &Engine, record: &AgentRecord, args: &RmA
     }
     // Before the record: what Docker does not give back must still be found.
     if args.volumes {
-        snapshot::remove(&ctx.paths, engine, &record.container, &record.id).await?;
-        kept::remove(&engine.api, &record.container).await?;
+        let volumes = record.volumes(&ctx.paths);
+        snapshot::remove(&ctx.paths, engine, &volumes, &record.id).await?;
+        kept::remove(&engine.api, &volumes).await?;
     }
     store::delete_agent(&ctx.paths, &lock, &record.id)?;
     idmap::sweep(&ctx.paths);

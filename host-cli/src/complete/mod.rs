@@ -200,6 +200,8 @@ mod tests {
             ("stop -t 5 a", vec!["api"]),
             ("stop -t ", vec![]),
             ("attach a", vec!["api"]),
+            ("rename d", vec!["dev"]),
+            ("rename dev ", vec![]),
             ("exec ", vec!["dev", "api"]),
             ("exec dev ", vec![]),
             ("exec dev --", vec![]),
@@ -226,7 +228,7 @@ mod tests {
             ["run", "init", "firewall", "doctor"].iter().all(|one| all.contains(&(*one).to_owned())),
             "{all:?}"
         );
-        assert!(!all.contains(&"rename".to_owned()), "hidden");
+        assert!(!all.contains(&"lend".to_owned()), "hidden");
         assert!(words("run -").contains(&"--memory".to_owned()));
     }
 }

@@ -32,6 +32,8 @@ fn workspace(name: &str) -> Option<(PathBuf, Paths, AgentRecord)> {
         project_dir: project,
         agent: Name::new("dev").unwrap(),
         container: String::new(),
+        made_as: None,
+        was: None,
         secret: String::new(),
         address: std::net::Ipv4Addr::LOCALHOST,
         published: Vec::new(),

@@ -19,7 +19,7 @@ pub struct Whose {
     pub id: String,
     /// Its name.
     pub agent: Name,
-    /// Its container's name, whether there is one or not.
+    /// What its volumes are named after, whether there is a container or not.
     pub container: String,
     /// The project's folder.
     pub dir: PathBuf,
@@ -39,7 +39,7 @@ impl Whose {
             Ok(record) => Self {
                 id: record.id.clone(),
                 agent: record.agent.clone(),
-                container: record.container.clone(),
+                container: record.volumes(&ctx.paths),
                 dir: record.project_dir.clone(),
                 record: Some(record),
                 number: String::new(),
