@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clawker_integration::rig::docker::docker;
-use clawker_integration::rig::sandbox::BINARY_VARIABLE;
-use clawker_integration::rig::{wait, workspace};
+use clawker_integration::rig::sandbox::binary;
+use clawker_integration::rig::wait;
 use serde_json::Value;
 
 /// A user with a project. No fake internet of ours: `prove` brings its own.
@@ -31,9 +31,7 @@ impl User {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let binary = std::env::var_os(BINARY_VARIABLE)
-            .map_or_else(|| workspace().join("target/release/clawker"), PathBuf::from);
-        let mut command = Command::new(binary);
+        let mut command = Command::new(binary());
         command.args(args).current_dir(self.root.join("project")).stdin(Stdio::null());
         command.env("CLAWKER_INSTANCE", &self.instance).env("HOME", &self.root);
         for (name, folder) in [("CONFIG", "config"), ("STATE", "state"), ("CACHE", "cache")] {

@@ -19,6 +19,14 @@ const LABEL: &str = "clawker.instance";
 /// The agent's uid and gid in an image that says nothing else.
 const AGENT: u32 = 1001;
 
+/// The command: what the environment names, else the one that was built as the running program was. Tests so need no
+/// second build of everything; demo and benchmarks run the one that users have.
+pub fn binary() -> PathBuf {
+    let built = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let beside = || workspace().join("target").join(built).join("clawker");
+    std::env::var_os(BINARY_VARIABLE).map_or_else(beside, PathBuf::from)
+}
+
 /// The place.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -120,9 +128,7 @@ impl Sandbox {
 
     /// The command, ready to be run in the project's folder; a test may still change its streams.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let binary = std::env::var_os(BINARY_VARIABLE)
-            .map_or_else(|| workspace().join("target/release/clawker"), PathBuf::from);
-        let mut command = Command::new(binary);
+        let mut command = Command::new(binary());
         command
             .args(arguments)
             .current_dir(self.project())
