@@ -37,6 +37,8 @@ use verdict::{Seen, Verdict};
 
 /// How long what was sent may be on its way.
 const SETTLE: Duration = Duration::from_millis(800);
+/// How often at most an attack is shown to work where nothing is in its way.
+const SHOWINGS: usize = 3;
 /// How often an interrupt is looked for.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -87,15 +89,16 @@ async fn attacked(
     let shown_by =
         |control| others.iter().copied().filter(|attack| attack.control == control).collect::<Vec<_>>();
     missing.push(twin.missing(When::Open).await?);
-    let open = shown_by(Control::Open);
-    twin.by_who(&open, &mut controls).await?;
+    let (mut open, mut beside) = (shown_by(Control::Open), shown_by(Control::Beside));
     // A host that is busy may lose a packet. With the firewall on nothing is tried twice.
-    let again = worth_another(&open, &controls);
-    twin.by_who(&again, &mut controls).await?;
-    let beside = shown_by(Control::Beside);
-    twin.beside(&beside, &mut controls).await?;
-    let again = worth_another(&beside, &controls);
-    twin.beside(&again, &mut controls).await?;
+    for _ in 0..SHOWINGS {
+        twin.by_who(&open, &mut controls).await?;
+        if !beside.is_empty() {
+            twin.beside(&beside, &mut controls).await?;
+        }
+        open = worth_another(&open, &controls);
+        beside = worth_another(&beside, &controls);
+    }
     twin.turn(Op::Enable, StateName::Enforcing)?;
     for attack in others.iter().filter(|attack| attack.control == Control::Host) {
         controls.insert(attack.id, twin.by_host());
