@@ -2,6 +2,8 @@
 //! into it later stays covered. They are the project's, made when its first agent needs them, and go with its last one, where
 //! they are still what was made.
 
+mod exclude;
+
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -54,6 +56,9 @@ pub fn make(ctx: &Context, dir: &Path, covers: &Covers) -> Result<(), Failure> {
     }
     made.dir = dir.to_owned();
     store::save(&state, &made)?;
+    if let Err(error) = exclude::settle(&ctx.paths, dir) {
+        ctx.output.note(&format!("git will show what is made now; name it in .git/info/exclude: {error}"));
+    }
     ctx.output.note(&format!(
         "Made {}, empty, so that it is hidden when it is written; it goes with the last agent",
         told.join(", ")
@@ -108,7 +113,10 @@ pub fn release(paths: &Paths, dir: &Path) -> Result<(), Failure> {
             }
         }
     }
-    Ok(store::remove(&state)?)
+    store::remove(&state)?;
+    // Lines that are left there harm nobody.
+    let _ = exclude::settle(paths, dir);
+    Ok(())
 }
 
 fn take_away(root: &Beneath, path: &Path, inode: u64) -> io::Result<()> {

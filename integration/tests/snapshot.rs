@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
+use std::process::Command;
 
 use clawker_integration::rig::docker::docker;
 use clawker_integration::world::World;
@@ -74,8 +75,26 @@ fn what_is_named_and_appears_later_is_hidden_and_what_was_made_for_it_goes_with_
     let project = world.sandbox.project();
     let write = |name: &str, text: &str| fs::write(project.join(name), text).unwrap();
     write(".clawkerignore", ".env\n/keys/\nconf/deep/key\n*.pem\n");
+    let git = |args: &[&str]| {
+        let output = Command::new("git")
+            .args(["-c", "safe.directory=*", "-C"])
+            .arg(&project)
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    git(&["init", "-q"]);
+    write(".git/info/exclude", "mine");
     world.must(&["workspace", "--accept"]).unwrap();
     world.agent("dev").unwrap();
+    // git has nothing to say of what was made; control: the file that says it.
+    let shown = git(&["status", "--porcelain", "--untracked-files=all"]);
+    let has = |name: &str| shown.lines().any(|line| line[3..].starts_with(name));
+    assert!(has(".clawkerignore") && ![".env", "keys", "conf"].into_iter().any(has), "{shown}");
+    let inside = world.sh("dev", &format!("cat '{}/.git/info/exclude'", project.display())).unwrap().out;
+    assert!(inside.contains("/conf/deep/key"), "the agent's git does: {inside}");
     let seen = || {
         let script =
             "cat .env keys/a conf/deep/key late.pem 2>/dev/null; echo >>.env; echo >keys/x; ls -A keys";
@@ -112,4 +131,5 @@ fn what_is_named_and_appears_later_is_hidden_and_what_was_made_for_it_goes_with_
     assert_eq!([".env", "keys", "conf/deep/key"].map(there), [true; 3], "another agent needs them");
     world.must(&["rm", "-f", "two"]).unwrap();
     assert_eq!([".env", "keys", "conf"].map(there), [false; 3]);
+    assert_eq!(fs::read_to_string(project.join(".git/info/exclude")).unwrap(), "mine\n");
 }

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::docker::Engine;
 use crate::exec::{self, Interactive};
 use crate::exit::{Failure, Outcome};
-use crate::resolve;
+use crate::resolve::{self, ResolveError};
 use crate::session::Shape;
 use crate::{ours, terminal};
 
@@ -18,7 +18,13 @@ use crate::{ours, terminal};
 /// When the agent isn't there or doesn't run.
 pub async fn run(ctx: &Context, args: &ExecArgs) -> Outcome {
     let (agent, command) = split(args.agent.as_deref(), &args.words)?;
-    let record = resolve::agent(&ctx.paths, &ctx.cwd, agent)?;
+    let record = resolve::agent(&ctx.paths, &ctx.cwd, agent).map_err(|error| match (error, &args.agent) {
+        // `exec -- ls`, by who thinks of the only agent.
+        (error @ ResolveError::Unknown { .. }, None) => Failure::new(format!(
+            "{error}; the first word is the agent, unless an option names it: clawker exec --agent NAME -- COMMAND"
+        )),
+        (error, _) => error.into(),
+    })?;
     let env = exec::variables(&args.env)?;
     let shape = shape(args.interactive, args.tty)?;
     let engine = Engine::connect(config::docker_host(&ctx.paths)?.as_deref()).await?;
